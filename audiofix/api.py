@@ -1,0 +1,271 @@
+"""The library's front door: a mixture in, its sources out. The command line only formats what this returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiofix.audio.loudness import working_level
+from audiofix.audio.resample import band_split, resample
+from audiofix.errors import InputError, SettingError
+from audiofix.numerics.metrics import si_sdr
+from audiofix.numerics.schedule import Schedule
+from audiofix.reporting import describe, energy_ratio_db
+from audiofix.samplers.base import Info, State
+from audiofix.separation import draw_sources, mean_of_draws
+from audiofix.setup import Setup, prepare
+from audiofix.types import Audio
+
+MIN_SECONDS = 0.05
+MAX_CHANNELS = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a separation stands; counts start at 1, `done` of `total` Langevin steps over all draws."""
+
+    draw: int
+    draws: int
+    level: int
+    levels: int
+    step: int
+    steps: int
+    sigma: float
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Sources of a mixture, in the mixture's rate, channels and length, and how they were made.
+
+    stems + residual add up to the mixture to float32 rounding. With several draws a stem is their mean, the
+    estimate of least squared error, and `draws` holds each.
+    """
+
+    stems: dict[str, Audio]
+    residual: Audio
+    draws: list[dict[str, Audio]]
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a separation would take, before it is started."""
+
+    seconds: float
+    channels: int
+    network_calls: int
+    estimated_seconds: float
+    estimated_bytes: int
+    schedule: Schedule
+    models: list[dict[str, Any]]
+
+
+def plan(
+    audio: Audio,
+    sources: Sequence[str] = ("speech", "piano"),
+    *,
+    prior: str | None = None,
+    levels: int | None = None,
+    steps: int | None = None,
+    step_scale: float | None = None,
+    draws: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+    references: Mapping[str, Audio] | None = None,
+) -> Plan:
+    """Check everything that `separate` would check and estimate its cost from one short network call."""
+    _check_input(audio, sources, draws, seed, references)
+    setup = prepare(sources, prior, levels, steps, step_scale, device)
+    low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
+    working_level(low, setup.sample_rate)
+    calls = (setup.schedule.total_steps + 1) * draws
+    seconds, size = setup.cost(low.shape[0], low.shape[1])
+    held = 4 * audio.samples.numel() * (len(sources) * (draws + 3) + 2)
+    return Plan(
+        seconds=audio.seconds,
+        channels=audio.channels,
+        network_calls=calls * len(sources),
+        estimated_seconds=calls * seconds,
+        estimated_bytes=size + held,
+        schedule=setup.schedule,
+        models=setup.described(),
+    )
+
+
+def separate(
+    audio: Audio,
+    sources: Sequence[str] = ("speech", "piano"),
+    *,
+    prior: str | None = None,
+    levels: int | None = None,
+    steps: int | None = None,
+    step_scale: float | None = None,
+    draws: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+    references: Mapping[str, Audio] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Separation:
+    """Separate a mixture into sources by sampling from their posterior (PnF, Jayaram & Thickstun 2021).
+
+    Parameters
+    ----------
+    audio
+        Mono or stereo, any rate, at least 0.05 s; channels are sampled independently of each other.
+    sources
+        What the mixture holds; each is the source of a model, `speech-2` is a second one like `speech`.
+    prior
+        Names of models, one for each source, separated by commas; or a family; the default is the first found.
+    levels, steps, step_scale
+        Noise levels, Langevin steps on each, and step size over sigma^2; defaults in `setup.py`.
+    draws
+        Posterior draws, >= 1. The stems are their mean.
+    seed
+        >= 0. The same seed, input and settings give the same result on the same machine.
+    device
+        auto, cpu, cuda, cuda:N or mps.
+    references
+        Clean sources of the mixture's shape and rate, for SI-SDR in the report.
+    progress
+        Called after every step.
+
+    Raises
+    ------
+    InputError, SettingError, ModelError, DeviceError, DivergenceError
+        Each says what was given, what is possible and what to do.
+    """
+    references = references or {}
+    _check_input(audio, sources, draws, seed, references)
+    setup = prepare(sources, prior, levels, steps, step_scale, device)
+    began = time.monotonic()
+    low, _ = band_split(audio, setup.sample_rate)
+    target = setup.source_rms * len(sources) ** 0.5
+    gain = working_level(low.samples, setup.sample_rate, target)
+    mixture = low.samples * gain
+    drawn = [
+        draw_sources(
+            mixture,
+            setup.scores,
+            setup.schedule,
+            seed=seed,
+            draw=index,
+            callback=_teller(progress, index, draws, setup.schedule),
+        )
+        / gain
+        for index in range(draws)
+    ]
+    mean = _stems(mean_of_draws(drawn), sources, audio, setup)
+    residual = replace(audio, samples=audio.samples - sum(stem.samples for stem in mean.values()))
+    elapsed = time.monotonic() - began
+    report = describe(
+        setup,
+        audio,
+        settings={
+            "sources": list(sources),
+            "prior": prior,
+            "draws": draws,
+            "seed": seed,
+            "device": device,
+            "levels": len(setup.schedule.sigmas),
+            "steps": setup.schedule.steps,
+            "step_scale": setup.schedule.step_scale,
+        },
+        seconds=elapsed,
+        gain=gain,
+    )
+    report["si_sdr"] = _scores(mean, audio, references)
+    report["residual_db"] = energy_ratio_db(residual.samples, audio.samples)
+    everything = residual.samples + sum(stem.samples for stem in mean.values())
+    report["reconstruction_error_db"] = energy_ratio_db(everything - audio.samples, audio.samples)
+    each = [_stems(draw, sources, audio, setup) for draw in drawn] if draws > 1 else []
+    return Separation(mean, residual, each, report)
+
+
+def _stems(drawn: Tensor, sources: Sequence[str], audio: Audio, setup: Setup) -> dict[str, Audio]:
+    """(channel, source, time) at the priors' rate to stems like the input."""
+    return {
+        source: replace(
+            audio, samples=resample(drawn[:, i], setup.sample_rate, audio.sample_rate, audio.length)
+        )
+        for i, source in enumerate(sources)
+    }
+
+
+def _scores(
+    stems: Mapping[str, Audio], audio: Audio, references: Mapping[str, Audio]
+) -> dict[str, dict[str, float]]:
+    """SI-SDR of each source that has a reference: of the mixture, of the stem; mean over channels."""
+    return {
+        source: {
+            "before": float(si_sdr(audio.samples, clean.samples).mean()),
+            "after": float(si_sdr(stems[source].samples, clean.samples).mean()),
+        }
+        for source, clean in references.items()
+    }
+
+
+def _teller(
+    progress: Callable[[Progress], None] | None, draw: int, draws: int, schedule: Schedule
+) -> Callable[[State, Info], None] | None:
+    if progress is None:
+        return None
+    tell = progress
+
+    def callback(state: State, info: Info) -> None:
+        tell(
+            Progress(
+                draw=draw + 1,
+                draws=draws,
+                level=state.level + 1,
+                levels=len(schedule.sigmas),
+                step=state.step + 1,
+                steps=schedule.steps,
+                sigma=info.sigma,
+                done=draw * info.total + info.done,
+                total=draws * info.total,
+            )
+        )
+
+    return callback
+
+
+def _check_input(
+    audio: Audio,
+    sources: Sequence[str],
+    draws: int,
+    seed: int,
+    references: Mapping[str, Audio] | None,
+) -> None:
+    if len(sources) < 2:
+        raise SettingError(f"separation needs two sources or more, got {', '.join(sources) or 'none'}")
+    if len(set(sources)) != len(sources):
+        raise SettingError(f"sources must differ, got {', '.join(sources)}; call a second one speech-2")
+    if draws < 1:
+        raise SettingError(f"--draws must be 1 or more, got {draws}")
+    if seed < 0:
+        raise SettingError(f"--seed must be 0 or more, got {seed}")
+    if audio.channels > MAX_CHANNELS:
+        raise InputError(
+            f"the mixture has {audio.channels} channels, mono and stereo are possible; mix it down or split it"
+        )
+    if audio.seconds < MIN_SECONDS:
+        raise InputError(f"the mixture has {audio.length} samples, too short; at least {MIN_SECONDS} s are needed")
+    if not bool(torch.isfinite(audio.samples).all()):
+        raise InputError("the mixture has NaN or infinite samples; repair or export it again")
+    shape = tuple(audio.samples.shape)
+    for source, clean in (references or {}).items():
+        if source not in sources:
+            raise SettingError(f"reference for {source!r}, but the sources are {', '.join(sources)}")
+        if clean.sample_rate != audio.sample_rate or tuple(clean.samples.shape) != shape:
+            raise InputError(
+                f"reference {source} has {clean.channels} channels, {clean.length} samples at "
+                f"{clean.sample_rate} Hz; the mixture has {audio.channels}, {audio.length} at "
+                f"{audio.sample_rate} Hz; cut or resample the reference"
+            )

@@ -1,0 +1,56 @@
+"""The level at which a prior expects its sources."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.nn.functional import pad
+
+from audiofix.errors import InputError
+
+_FRAME_SECONDS = 0.02
+_ACTIVE_DB = -50.0  # relative to the loudest frame: pauses and their noise do not count
+_SILENT_RMS = 1e-6  # -120 dB full scale, below the noise of any converter
+
+
+def working_level(samples: Tensor, sample_rate: int, target_rms: float = 0.1) -> float:
+    """Gain that brings the active part of a recording to a given RMS.
+
+    Multiply by it before restoring and divide the results by it. Active are the frames of 20 ms that are
+    louder than -50 dB relative to the loudest one, power averaged over channels.
+
+    Parameters
+    ----------
+    samples
+        (channel, time), full scale +-1, finite.
+    sample_rate
+        Hz.
+    target_rms
+        RMS wanted, full scale = 1, > 0.
+
+    Returns
+    -------
+    float
+        > 0.
+
+    Raises
+    ------
+    InputError
+        Silence: no frame above -120 dB full scale, or no samples.
+    """
+    channels, time = samples.shape
+    frame = max(1, round(_FRAME_SECONDS * sample_rate))
+    if samples.numel():
+        whole = pad(samples.detach(), (0, -time % frame))
+        energy = whole.reshape(channels, -1, frame).double().square().sum(dim=(0, 2))
+        counts = energy.new_full(energy.shape, float(frame))
+        counts[-1] = time - frame * (len(counts) - 1)
+        power = energy / (counts * channels)
+        if power.max() > _SILENT_RMS**2:
+            active = power > power.max() * 10 ** (_ACTIVE_DB / 10)
+            rms = math.sqrt(float(energy[active].sum() / (counts[active].sum() * channels)))
+            return target_rms / rms
+    raise InputError(
+        "the recording is silence (nothing above -120 dB full scale); choose another file, channel or part"
+    )

@@ -1,0 +1,171 @@
+"""Every option of the command line, once: its names, its help and its type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEBUG = "audiofix.debug"
+_SAMPLING, _OUTPUT = "Sampling", "Output"
+
+
+def _remember_debug(context: typer.Context, value: bool) -> bool:
+    # The context's meta is shared with the root command, which turns errors into exit statuses.
+    context.meta[DEBUG] = value
+    return value
+
+
+Mixtures = Annotated[list[Path], typer.Argument(metavar="MIX", help="Mixtures to separate.")]
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="As `audiofix models list` has it.")]
+SomeModel = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="One model; without it, all.", show_default=False)
+]
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Training settings in TOML.", show_default=False)
+]
+
+OutputFolder = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Gets a folder for each mixture.", rich_help_panel=_OUTPUT
+    ),
+]
+Residual = Annotated[
+    bool | None,
+    typer.Option(
+        "--residual/--no-residual",
+        help="Write what no stem holds. Default: when there is such content, such as above the priors' band.",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace earlier results once the new are complete.", rich_help_panel=_OUTPUT
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one line of JSON for each file.", rich_help_panel=_OUTPUT)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check all, tell the cost, write nothing.", rich_help_panel=_OUTPUT),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug", callback=_remember_debug, help="Show an error's stack trace.", rich_help_panel=_OUTPUT
+    ),
+]
+
+SourceNames = Annotated[
+    str,
+    typer.Option(
+        "--sources",
+        metavar="A,B",
+        help="What the mixture is made of. Two speakers: speech,speech.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Prior = Annotated[
+    str | None,
+    typer.Option(
+        "--prior",
+        metavar="NAME[,NAME]",
+        help="Models to use, one for each source or one for all. Default: the first found for each source.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Levels = Annotated[
+    int | None,
+    typer.Option(
+        "--levels",
+        metavar="N",
+        min=1,
+        help="Noise levels of the ladder.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        metavar="N",
+        min=1,
+        help="Langevin steps at each level.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+StepScale = Annotated[
+    float | None,
+    typer.Option(
+        "--step-scale",
+        metavar="X",
+        help="Step size relative to sigma squared, above 0 and below 2.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option(
+        "--draws",
+        metavar="K",
+        min=1,
+        help="Posterior draws; the stem is their mean.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="S", min=0, help="Same seed, same result.", rich_help_panel=_SAMPLING)
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda|cuda:1|mps", help="Where to compute.", rich_help_panel=_SAMPLING
+    ),
+]
+References = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reference",
+        metavar="SOURCE=FILE",
+        help="A clean source, to measure the SI-SDR of its stem. Can be given for each source.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Checkpoint and log. Default: runs/NAME.", show_default=False
+    ),
+]
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        "--hours",
+        metavar="H",
+        min=0.0,
+        help="Train so long in all; default: the config's.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint, or set it aside.")]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Processor threads.")]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--export",
+        metavar="DIR",
+        help="Do not train: write the checkpoint's averaged weights as a model, such as models/NAME.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,197 @@
+"""Which models there are, where they lie, and how one is loaded. The only place that names families.
+
+Models are searched in this order, and the first of a name wins: the folders in the environment variable
+AUDIOFIX_MODELS, the folder given by the caller, the models that came with the package. Each of these holds
+one folder per model, or is itself a model. Nothing here imports torch before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiofix.errors import ModelError
+from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, read_card
+from audiofix.hub.wavenet import build_wavenet, export_wavenet
+from audiofix.hub.weights import sha256_of, wrong_hash
+
+if TYPE_CHECKING:
+    import torch
+
+    from audiofix.priors.wavenet import WaveNetPrior
+
+ENVIRONMENT = "AUDIOFIX_MODELS"
+
+FAMILIES: dict[str, Callable[..., WaveNetPrior]] = {"wavenet": build_wavenet}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came across: usable models by name, and what was wrong with the others."""
+
+    models: dict[str, tuple[ModelCard, Path]]
+    problems: dict[Path, ModelError]
+
+
+def model_folders(folder: Path | str | None = None) -> list[Path]:
+    """Folders that are searched, in order, whether they exist or not."""
+    named = [Path(p) for p in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if p]
+    given = [Path(folder)] if folder is not None else []
+    return [*named, *given, *_packaged()]
+
+
+def scan_models(folder: Path | str | None = None) -> Found:
+    """All models that can be found; a folder or card that cannot be used is a problem, not an error."""
+    models: dict[str, tuple[ModelCard, Path]] = {}
+    problems: dict[Path, ModelError] = {}
+    for root in model_folders(folder):
+        try:
+            homes = _homes(root)
+        except OSError as error:
+            remedy = f"correct {ENVIRONMENT} or the folder given"
+            problems[root] = bad_model(root, "folder", "a folder of models", error.strerror, remedy)
+            continue
+        for home in homes:
+            try:
+                card = read_card(home)
+            except ModelError as error:
+                problems[home] = error
+            else:
+                models.setdefault(card.name, (card, home))
+    return Found(models, problems)
+
+
+def list_models(folder: Path | str | None = None) -> list[ModelCard]:
+    """Cards of all models that can be found, by name; broken ones are left out with a warning."""
+    found = scan_models(folder)
+    for problem in found.problems.values():
+        warnings.warn(f"model left out: {problem}", stacklevel=2)
+    return [card for _, (card, _) in sorted(found.models.items())]
+
+
+def find_model(name: str, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
+    """Card and folder of a model. Raises ModelError that lists what there is, or says what is wrong with it."""
+    found = scan_models(folder)
+    if name in found.models:
+        return found.models[name]
+    for home, problem in found.problems.items():
+        if home.name == name:
+            raise problem
+    close = difflib.get_close_matches(name, found.models, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    listed = ", ".join(sorted(found.models)) or "none"
+    broken = f" (and {len(found.problems)} that cannot be used)" if found.problems else ""
+    more = f"more can be added through {ENVIRONMENT}"
+    raise ModelError(f"there is no model {name!r}; {hint}models found: {listed}{broken}; {more}")
+
+
+def models_for_source(source: str, folder: Path | str | None = None) -> list[ModelCard]:
+    """Cards of all priors of a source, in search order. Raises ModelError that lists the sources there are."""
+    found = scan_models(folder)
+    cards = [card for card, _ in found.models.values() if card.source == source]
+    if not cards:
+        sources = sorted({card.source for card, _ in found.models.values()})
+        close = difflib.get_close_matches(source, sources, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        listed = ", ".join(sources) or "nothing"
+        raise ModelError(f"there is no prior of {source!r}; {hint}there are priors of {listed}")
+    return cards
+
+
+def load_prior(
+    name_or_folder: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    folder: Path | str | None = None,
+    bf16: bool = False,
+) -> WaveNetPrior:
+    """A prior by its model's name, or by its folder: a Path, or a text with a separator such as `./mine`.
+
+    `folder` adds a folder of models to the search. `bf16` computes the network's features in bfloat16.
+
+    Raises ModelError when it is unknown or not what its card says, DeviceError when it does not fit the device.
+    """
+    text = str(name_or_folder)
+    if isinstance(name_or_folder, Path) or "/" in text or os.sep in text:
+        home = Path(name_or_folder)
+        card = read_card(home)
+        home = home if home.is_dir() else home.parent
+    else:
+        card, home = find_model(text, folder)
+    return _build(card, home, device, bf16)
+
+
+def verify(card: ModelCard, folder: Path) -> list[str]:
+    """Everything wrong with a model on disk: missing, foreign or damaged files, weights that do not load."""
+    problems = []
+    for name, expected in card.files.items():
+        path = folder / name
+        try:
+            got = sha256_of(path)
+            if got != expected:
+                raise wrong_hash(path, expected, got, path.stat().st_size)
+        except ModelError as error:
+            problems.append(str(error))
+    stray = sorted(p.name for p in folder.glob("*.safetensors") if p.name not in card.files)
+    problems += [f"{folder / name}: not in the card; remove it, or export the model again" for name in stray]
+    if not problems:
+        try:
+            _build(card, folder, "cpu", False)
+        except ModelError as error:
+            problems.append(str(error))
+    return problems
+
+
+def model_hash(card: ModelCard) -> str:
+    """Twelve hex digits that change with anything that changes a model's numbers: weights, sizes, levels."""
+    keys = ("family", "sample_rate", "sigmas", "conditioning", "smoothing_axis", "network", "files")
+    text = json.dumps({key: getattr(card, key) for key in keys}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _homes(root: Path) -> list[Path]:
+    """Model folders in a folder, by name; hidden ones are unfinished exports."""
+    if (root / CARD_FILE).is_file():
+        return [root]
+    return sorted(p for p in root.iterdir() if not p.name.startswith(".") and (p / CARD_FILE).is_file())
+
+
+def _build(card: ModelCard, home: Path, device: str | torch.device, bf16: bool) -> WaveNetPrior:
+    if card.family not in FAMILIES:
+        expected = " or ".join(FAMILIES)
+        remedy = "a newer audiofix may know it"
+        raise bad_model(home / CARD_FILE, "family", expected, repr(card.family), remedy)
+    return FAMILIES[card.family](card, home, device, bf16)
+
+
+def _packaged() -> list[Path]:
+    """Models inside the installed package, or in the checkout that the package is imported from."""
+    package = Path(__file__).resolve().parent.parent
+    inside, beside = package / "_models", package.parent / "models"
+    if inside.is_dir():
+        return [inside]
+    # Any other package may be called "models": only a checkout has pyproject.toml beside it.
+    return [beside] if beside.is_dir() and (package.parent / "pyproject.toml").is_file() else []
+
+
+__all__ = [
+    "ENVIRONMENT",
+    "FAMILIES",
+    "Found",
+    "export_wavenet",
+    "find_model",
+    "list_models",
+    "load_prior",
+    "model_folders",
+    "model_hash",
+    "models_for_source",
+    "scan_models",
+    "verify",
+]

@@ -1,0 +1,45 @@
+"""What a prior is: the distribution of one clean source, smoothed at noise level sigma."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """One source's distribution, smoothed by Gaussian noise of standard deviation sigma."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Noise levels it knows, decreasing, full-scale amplitude; the ends bound a continuous range."""
+        ...
+
+    @property
+    def halo(self) -> int | None:
+        """Samples of context that the score needs on each side; None: it cannot be chunked."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """Chunks must start at multiples of this many samples."""
+        ...
+
+    def score(self, x: Tensor, sigma: float) -> Tensor:
+        """(batch, time) noisy amplitude to the gradient of log p_sigma, uphill, same shape."""
+        ...
+
+
+@runtime_checkable
+class HasLogDensity(Protocol):
+    """A prior that also knows its log-density, as autoregressive ones do."""
+
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """(batch, time) to nats per sample given its past, same shape."""
+        ...

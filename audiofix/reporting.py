@@ -1,0 +1,56 @@
+"""What a run says about itself: enough to repeat it, and to trust it."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import audiofix
+from audiofix.setup import Setup
+from audiofix.types import Audio
+
+
+def energy_ratio_db(part: Tensor, whole: Tensor) -> float:
+    """Energy of one signal over another's, dB; -400 where the first is exactly silent."""
+    ratio = float(part.double().square().sum() / whole.double().square().sum())
+    return -400.0 if ratio == 0 else float(10 * torch.log10(torch.tensor(ratio)))
+
+
+def describe(
+    setup: Setup, audio: Audio, *, settings: dict[str, Any], seconds: float, gain: float
+) -> dict[str, Any]:
+    """A JSON-ready report: version, settings, models with their hashes, schedule, input, cost, remarks."""
+    return {
+        "audiofix": audiofix.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "task": "separate",
+        "settings": settings,
+        "schedule": {"sigmas": list(setup.schedule.sigmas), "network_bf16": setup.bf16},
+        "models": setup.described(),
+        "device": str(setup.executor.device),
+        "input": {
+            "seconds": audio.seconds,
+            "sample_rate": audio.sample_rate,
+            "channels": audio.channels,
+            "samples": audio.length,
+            "subtype": audio.subtype,
+            "container": audio.container,
+        },
+        "working_gain_db": float(20 * torch.log10(torch.tensor(gain))),
+        "seconds": seconds,
+        "seconds_per_audio_second": seconds / audio.seconds,
+        "notes": _notes(setup, audio),
+    }
+
+
+def _notes(setup: Setup, audio: Audio) -> list[str]:
+    if audio.sample_rate <= setup.sample_rate:
+        return []
+    return [
+        f"the priors know sound up to {setup.sample_rate // 2} Hz: what lies above is not in the stems but in "
+        "the residual"
+    ]

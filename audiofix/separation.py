@@ -1,0 +1,61 @@
+"""Draw sources from their posterior given a mixture, at the priors' own rate and level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from audiofix.numerics.rng import noise_source
+from audiofix.numerics.schedule import Schedule
+from audiofix.numerics.tweedie import denoised_from_score
+from audiofix.operators.base import Measurement
+from audiofix.operators.mixture import Mixture
+from audiofix.posterior import SourceScore, guided_score, prior_score
+from audiofix.samplers.base import Info, State, drive
+from audiofix.samplers.langevin import annealed_langevin
+
+Callback = Callable[[State, Info], None]
+
+
+def draw_sources(
+    mixture: Tensor,
+    scores: Sequence[SourceScore],
+    schedule: Schedule,
+    *,
+    seed: int,
+    draw: int = 0,
+    start: Tensor | None = None,
+    kappa: float | None = None,
+    callback: Callback | None = None,
+) -> Tensor:
+    """One posterior draw of the sources by PnF's annealed Langevin dynamics.
+
+    mixture: (batch, time) at the level the priors were trained for; scores: one for each source. Without
+    `kappa` the chain lives on the sources that add up to the mixture: every step is projected there. With it,
+    the sum is held by a Gaussian of variance kappa sigma^2 (PnF eq. 2; the authors use 1/15).
+    The chain starts from `start` (batch, source, time), or from equal shares, plus noise at the first level.
+    A last Tweedie step takes out the noise of the last level (Jolicoeur-Martineau et al. 2021), and a last
+    projection makes the sum exact. Returns (batch, source, time).
+    """
+    operator, y = Mixture(), mixture[:, None]
+    shape = (len(mixture), len(scores), mixture.shape[1])
+    noise = noise_source(shape, seed, draw)
+    begin = operator.start(y, len(scores)) if start is None else start
+    x = begin + schedule.sigmas[0] * noise(-1, 0).to(mixture)
+    if kappa is None:
+        chain = annealed_langevin(
+            x, prior_score(scores), schedule, noise, lambda state: operator.project(state, y)
+        )
+    else:
+        chain = annealed_langevin(x, guided_score(scores, Measurement(operator, y), kappa), schedule, noise)
+    x = drive(chain, callback)
+    last = schedule.sigmas[-1]
+    clean = denoised_from_score(x, prior_score(scores)(x, last), last)
+    return operator.project(clean, y)
+
+
+def mean_of_draws(draws: Sequence[Tensor]) -> Tensor:
+    """The estimate of least squared error: the mean. Sums that hold for each draw hold for the mean."""
+    return torch.stack(list(draws)).mean(dim=0)

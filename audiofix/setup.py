@@ -1,0 +1,121 @@
+"""From names and options to what a run needs: priors spread over a device, and a schedule."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audiofix.errors import SettingError
+from audiofix.hub.card import ModelCard
+from audiofix.hub.registry import FAMILIES, find_model, load_prior, model_hash, models_for_source
+from audiofix.numerics.schedule import Schedule, geometric_sigmas
+from audiofix.posterior import SourceScore
+from audiofix.priors.base import Prior
+from audiofix.runtime.devices import has_native_bf16, pick_device
+from audiofix.runtime.executor import Executor
+
+# Samples in one network call: the halo on both sides (about 1.1 s) is worth it, and memory stays below 1 GB.
+CHUNK = 10 * 16000
+# Sources are brought to this RMS: clips in training lie around it.
+SOURCE_RMS = 0.1
+# Measured on validation clips with tests/benchmarks/separate.py; see models/recipes/EXPERIMENTS.md.
+LEVELS, STEPS, STEP_SCALE = 12, 5, 0.3
+SIGMA_HIGH, SIGMA_LOW = 1.0, 0.003
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Priors, their scores on a device, and the schedule."""
+
+    cards: tuple[ModelCard, ...]
+    homes: tuple[Path, ...]
+    priors: tuple[Prior, ...]
+    executor: Executor
+    schedule: Schedule
+    bf16: bool
+    source_rms: float = SOURCE_RMS
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; the same for all priors."""
+        return self.priors[0].sample_rate
+
+    @property
+    def scores(self) -> list[SourceScore]:
+        """One chunked score function for each source."""
+        return [self.executor.spread(prior) for prior in self.priors]
+
+    def described(self) -> list[dict[str, Any]]:
+        """What the models are, for a report."""
+        return [
+            {"name": card.name, "source": card.source, "family": card.family, "hash": model_hash(card)}
+            for card in self.cards
+        ]
+
+    def cost(self, channels: int, length: int) -> tuple[float, int]:
+        """(seconds of one step, bytes at its peak) of all priors, from one short timed call of each."""
+        probe = torch.zeros(1, min(length, self.sample_rate))
+        sigma = self.schedule.sigmas[0]
+        began = time.perf_counter()
+        for score in self.scores:
+            score(probe, sigma)
+        each = (time.perf_counter() - began) / probe.shape[1]
+        halo = max(prior.halo or 0 for prior in self.priors)
+        chunks = -(-length // self.executor.chunk)
+        worked = length + 2 * halo * (chunks - 1)
+        # About 2.5 kB a sample in flight: measured peak of the shipped networks, with their gradient.
+        peak = 2500 * channels * min(length, self.executor.chunk + 2 * halo)
+        return each * worked * channels, peak
+
+
+def prepare(
+    sources: Sequence[str],
+    prior: str | None,
+    levels: int | None,
+    steps: int | None,
+    step_scale: float | None,
+    device: str,
+) -> Setup:
+    """Choose and load the priors of the sources, and lay out the schedule between the levels they know."""
+    where = pick_device(device)
+    bf16 = has_native_bf16(where)
+    chosen = choose_models(sources, prior)
+    priors = tuple(load_prior(home, where, bf16=bf16) for _, home in chosen)
+    rates = {p.sample_rate for p in priors}
+    if len(rates) > 1:
+        raise SettingError(f"the priors have different sample rates {sorted(rates)}; choose priors of one rate")
+    high = min(SIGMA_HIGH, *(p.sigmas[0] for p in priors))
+    low = max(SIGMA_LOW, *(p.sigmas[-1] for p in priors))
+    sigmas = geometric_sigmas(high, low, LEVELS if levels is None else levels)
+    schedule = Schedule(
+        sigmas, STEPS if steps is None else steps, STEP_SCALE if step_scale is None else step_scale
+    )
+    cards, homes = zip(*chosen, strict=True)
+    return Setup(cards, homes, priors, Executor(where, CHUNK), schedule, bf16)
+
+
+def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[ModelCard, Path]]:
+    """A model for each source. `prior` names them all, or a family; a source `speech-2` is of kind speech."""
+    kinds = [re.sub(r"-\d+$", "", source) for source in sources]
+    if prior is None or prior in FAMILIES:
+        found = [models_for_source(kind) for kind in kinds]
+        names = []
+        for kind, cards in zip(kinds, found, strict=True):
+            fitting = [card.name for card in cards if prior in (None, card.family)]
+            if not fitting:
+                raise SettingError(f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}")
+            names.append(fitting[0])
+    else:
+        names = [name.strip() for name in prior.split(",")]
+        if len(names) != len(sources):
+            raise SettingError(
+                f"--prior names {len(names)} models for {len(sources)} sources; give one for each source, "
+                f"or one of the families {', '.join(FAMILIES)}"
+            )
+    return [find_model(name) for name in names]

@@ -1,0 +1,70 @@
+"""Training settings, read from a TOML file; every key has a default and an unknown key is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from audiofix.errors import SettingError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one prior is trained. Times in hours, windows in samples, gains in dB, sigma in full-scale amplitude."""
+
+    name: str
+    train: tuple[str, ...]
+    valid: tuple[str, ...]
+    family: str = "wavenet"
+    sample_rate: int = 16000
+    licence: str = "unstated"
+    sources: tuple[str, ...] = ()
+    sigma_min: float = 0.001
+    sigma_max: float = 1.0
+    window: int = 20480
+    batch: int = 4
+    gain_db: tuple[float, float] = (-12.0, 4.0)
+    hours: float = 2.0
+    warmup_steps: int = 200
+    decay_share: float = 0.3
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    bf16: bool = True
+    compile: bool = True
+    seed: int = 0
+    checkpoint_minutes: float = 4.0
+    validate_minutes: float = 12.0
+    log_steps: int = 50
+    network: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks = (
+            (0 < self.sigma_min < self.sigma_max, "sigma_min must be positive and below sigma_max"),
+            (self.window > 0 and self.batch > 0, "window and batch must be positive"),
+            (self.hours > 0, "hours must be positive"),
+            (0 <= self.decay_share <= 1, "decay_share lies between 0 and 1"),
+            (0 <= self.ema < 1, "ema lies in [0, 1)"),
+        )
+        for good, message in checks:
+            if not good:
+                raise SettingError(f"training config {self.name}: {message}")
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read a TOML file. Raises SettingError when it is missing, malformed, or has a key we do not know."""
+    try:
+        values = tomllib.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"cannot read training config {path}: {error}") from error
+    known = {f.name for f in fields(TrainConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SettingError(f"{path}: unknown keys {', '.join(unknown)}; possible: {', '.join(sorted(known))}")
+    missing = sorted({"name", "train", "valid"} - set(values))
+    if missing:
+        raise SettingError(f"{path}: missing keys {', '.join(missing)}")
+    return TrainConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

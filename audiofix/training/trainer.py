@@ -1,0 +1,202 @@
+"""One training loop: noise levels drawn per item, EMA, clipping, resume, checkpoints, a line of log."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audiofix.errors import ModelError
+from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
+from audiofix.numerics.companding import mu_law_levels
+from audiofix.priors.wavenet import WaveNetPrior
+from audiofix.training.config import TrainConfig
+from audiofix.training.data import Folder, spread_sigmas, training_batch
+from audiofix.training.objectives import denoise_gain, noisy_history_nll
+
+GAIN_SIGMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+VALID_CLIPS, VALID_LENGTH = 12, 32768
+
+
+@dataclass
+class Progress:
+    """Where a run stands: optimiser steps, hours by the clock and by the processor, seconds of audio seen."""
+
+    step: int = 0
+    hours: float = 0.0
+    core_hours: float = 0.0
+    audio_seconds: float = 0.0
+
+
+def build_network(config: TrainConfig) -> TieredWaveNet:
+    """A fresh network, initialised from the config's seed without touching the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(config.seed)
+        net_config = WaveNetConfig.from_dict(config.network)
+        return TieredWaveNet(net_config, mu_law_levels(net_config.levels))
+
+
+def rate_factor(progress: Progress, config: TrainConfig) -> float:
+    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last share of the hours."""
+    warm = min(1.0, (progress.step + 1) / max(1, config.warmup_steps))
+    left = max(0.0, 1 - progress.hours / config.hours)
+    return warm * min(1.0, left / config.decay_share if config.decay_share else 1.0)
+
+
+class Trainer:
+    """Trains one WaveNet; `run` yields a log record every few steps and keeps `folder/checkpoint.pt` fresh."""
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.train = Folder([Path(p) for p in config.train], config.sample_rate)
+        self.valid = Folder([Path(p) for p in config.valid], config.sample_rate)
+        self.net = build_network(config)
+        self.average = build_network(config)
+        self.average.load_state_dict(self.net.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(), config.learning_rate, (0.9, 0.98), weight_decay=config.weight_decay
+        )
+        self.progress = Progress()
+        # Compiling fuses the element-wise passes, which bound the speed on CPUs. One fixed window length.
+        self.forward: Callable[..., Tensor] = (
+            torch.compile(self.net, dynamic=False) if config.compile else self.net  # type: ignore[assignment]
+        )
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that a run resumes from."""
+        return self.folder / "checkpoint.pt"
+
+    def resume(self) -> bool:
+        """Load the checkpoint if there is one; True when it was loaded. Never unpickles code."""
+        if not self.checkpoint.exists():
+            return False
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:
+            raise ModelError(f"{self.checkpoint} does not fit this config ({error}); use another folder") from error
+        self.progress = Progress(**state["progress"])
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint beside its place, then move it there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.checkpoint.with_suffix(".part")
+        state = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": dataclasses.asdict(self.progress),
+        }
+        torch.save(state, part)
+        os.replace(part, self.checkpoint)
+
+    def step(self) -> float:
+        """One optimiser step; returns the batch's mean NLL in bits per sample."""
+        config = self.config
+        # Keyed by the step, so that a resumed run sees what an uninterrupted one would have seen.
+        generator = np.random.default_rng([config.seed, self.progress.step])
+        noise_generator = torch.Generator().manual_seed(int(generator.integers(2**62)))
+        clean = training_batch(self.train, config.batch, config.window, config.gain_db, generator)
+        sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
+        noise = torch.randn(clean.shape, generator=noise_generator)
+        factor = rate_factor(self.progress, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * factor
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            bits = noisy_history_nll(self.forward, self.net.level_values, clean, sigma, noise).mean()
+        bits.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), config.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._update_average()
+        self.progress.step += 1
+        self.progress.audio_seconds += clean.numel() / config.sample_rate
+        return float(bits.detach())
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Early on the average must follow quickly: the usual ramp (1 + n) / (10 + n).
+        decay = min(self.config.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), 1 - decay)
+
+    def validate(self) -> dict[str, Any]:
+        """Denoise gain and NLL of the averaged weights on fixed validation clips at fixed noise levels."""
+        config = self.config
+        generator = np.random.default_rng([config.seed, 1 << 40])
+        clean = torch.stack([self.valid.window(VALID_LENGTH, generator) for _ in range(VALID_CLIPS)])
+        rms = clean.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-4)
+        clean = clean * (0.1 / rms)
+        clean = clean / clean.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
+        prior = WaveNetPrior({1.0: self.average}, config.sample_rate, (config.sigma_max, config.sigma_min))
+        gains, bits = {}, {}
+        for sigma in (s for s in GAIN_SIGMAS if config.sigma_min <= s <= config.sigma_max):
+            noise = torch.Generator().manual_seed(1)
+            parts = [denoise_gain(prior, part, sigma, noise) for part in clean.split(4)]
+            # Every part has the same length: the mean of the errors is the mean over the clips.
+            gains[f"{sigma:g}"] = round(-10 * math.log10(np.mean([10 ** (-g / 10) for g in parts])), 3)
+            with torch.no_grad():
+                unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+                level = torch.full((len(clean),), sigma)
+                values = [
+                    noisy_history_nll(self.average, self.average.level_values, c, s, n)
+                    for c, s, n in zip(clean.split(4), level.split(4), unit.split(4), strict=True)
+                ]
+            bits[f"{sigma:g}"] = round(float(torch.cat(values).mean()), 4)
+        self.average.requires_grad_(True)
+        mean = round(float(np.mean(list(gains.values()))), 3)
+        return {"denoise_gain_db": gains, "mean_denoise_gain_db": mean, "bits_per_sample": bits}
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Train until the config's hours are spent. Yields a record at each log line and at each checkpoint."""
+        config, recent = self.config, []
+        clock, processor = time.monotonic(), time.process_time()
+        last_save = last_check = began = clock
+        audio_began = self.progress.audio_seconds
+        while self.progress.hours < config.hours:
+            recent.append(self.step())
+            now, used = time.monotonic(), time.process_time()
+            self.progress.hours += (now - clock) / 3600
+            self.progress.core_hours += (used - processor) / 3600
+            clock, processor = now, used
+            if self.progress.step % config.log_steps == 0:
+                speed = (self.progress.audio_seconds - audio_began) / (now - began)
+                yield {"bits": round(float(np.mean(recent)), 4), "audio_per_s": round(speed, 2), **self._where()}
+                recent = []
+            if now - last_save > 60 * config.checkpoint_minutes:
+                self.save()
+                last_save = now
+                if now - last_check > 60 * config.validate_minutes:
+                    yield self._validated()
+                    # Validation is not training: it does not count as hours.
+                    last_check = clock = time.monotonic()
+                    processor = time.process_time()
+        self.save()
+        yield self._validated()
+
+    def _where(self) -> dict[str, Any]:
+        return {
+            "step": self.progress.step,
+            "hours": round(self.progress.hours, 4),
+            "core_hours": round(self.progress.core_hours, 4),
+            "audio_seconds": round(self.progress.audio_seconds),
+        }
+
+    def _validated(self) -> dict[str, Any]:
+        record = {**self._where(), **self.validate()}
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(record) + "\n")
+        return record

@@ -1,0 +1,138 @@
+"""`audiofix train` on a tiny network and a corpus of noise: train, stop, go on, export, separate."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from audiofix.training import trainer as training
+from tests.hub.tiny import TINY
+
+CONFIG = """
+name = "speech-tiny"
+train = ["corpus"]
+valid = ["corpus"]
+licence = "CC0-1.0"
+sources = ["noise"]
+window = 256
+batch = 2
+compile = false
+bf16 = false
+hours = 1.0
+log_steps = 1
+[network]
+"""
+
+
+@pytest.fixture
+def config(write, monkeypatch) -> Path:
+    monkeypatch.setattr(training, "VALID_CLIPS", 2)
+    monkeypatch.setattr(training, "VALID_LENGTH", 512)
+    write("corpus/noise.wav", rate=16000, channels=1, length=4000)
+    sizes = "\n".join(f"{key} = {value}" for key, value in TINY.to_dict().items())
+    path = Path("tiny.toml")
+    path.write_text(CONFIG + sizes + "\n")
+    return path
+
+
+@pytest.fixture
+def stop_in_step(monkeypatch):
+    """Ctrl-C in the middle of the n-th step from here."""
+    real = training.Trainer.step
+    left = []
+
+    def step(self):
+        if left:
+            left[0] -= 1
+            if not left[0]:
+                left.clear()
+                os.kill(os.getpid(), signal.SIGINT)
+        return real(self)
+
+    monkeypatch.setattr(training.Trainer, "step", step)
+    return left.append
+
+
+HOURS = ["--hours", 1e-7]  # over after one step
+
+
+def test_trains_and_reports(run, config):
+    result = run("train", config, *HOURS)
+    assert result.exit_code == 0, result.stderr
+    first, *records, last = result.stdout.splitlines()
+    assert first.startswith("training speech-tiny on 0.0 h of audio, from the beginning")
+    assert records[0].split()[:2] == ["step", "1"]
+    assert "bits" in records[0]
+    assert "s of audio a second" in records[0]
+    assert "denoise gain" in records[-1]
+    assert "--export models/speech-tiny" in last
+    assert Path("runs/speech-tiny/checkpoint.pt").exists()
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(run, config, stop_in_step):
+    stop_in_step(3)
+    before = signal.getsignal(signal.SIGINT)
+    result = run("train", config, "-o", "here")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == (
+        "audiofix: stopped, saved at step 3; go on with: audiofix train tiny.toml -o here"
+    )
+    assert signal.getsignal(signal.SIGINT) is before
+    stop_in_step(2)
+    result = run("train", config, "-o", "here")
+    assert "from step 3" in result.stdout
+    assert "saved at step 5" in result.stderr
+
+
+def test_fresh_keeps_the_earlier_run(run, config):
+    assert run("train", config, *HOURS).exit_code == 0
+    old = Path("runs/speech-tiny/checkpoint.pt").read_bytes()
+    result = run("train", config, *HOURS, "--fresh")
+    assert "from the beginning" in result.stdout
+    assert Path("runs/speech-tiny/checkpoint.previous.pt").read_bytes() == old
+
+
+def test_export_makes_a_model_that_verifies(run, config, monkeypatch):
+    assert run("train", config, *HOURS).exit_code == 0
+    result = run("train", config, *HOURS, "--export", "models/mine")
+    assert result.exit_code == 0, result.stderr
+    monkeypatch.setenv("AUDIOFIX_MODELS", "models")
+    assert run("models", "verify", "mine").exit_code == 0
+    card = json.loads(run("models", "show", "mine", "--json").stdout)
+    assert (card["source"], card["licence"]) == ("speech", "CC0-1.0")
+    assert card["trained_on"] == [{"source": "noise", "licence": "CC0-1.0"}]
+    assert card["command"] == "audiofix train tiny.toml -o runs/speech-tiny --hours 1e-07"
+    assert card["sigmas"] == [1.0, 0.001]
+    logged = json.loads(Path("runs/speech-tiny/log.jsonl").read_text().splitlines()[-1])
+    assert card["validation"] == logged
+    assert run("train", config, "--export", "models/mine").exit_code == 7
+    assert run("train", config, "--export", "models/mine", "--overwrite").exit_code == 0
+
+
+def test_export_validates_weights_that_the_log_does_not_know(run, config, stop_in_step):
+    stop_in_step(2)
+    assert run("train", config).exit_code == 130
+    result = run("train", config, "--export", "models/mine")
+    assert result.exit_code == 0, result.stderr
+    assert "validating now" in result.stderr
+
+
+@pytest.mark.parametrize("options", [["--export", "models/m"], ["--export", "models/m", "--fresh"]])
+def test_nothing_to_export(run, config, options):
+    result = run("train", config, *options)
+    assert result.exit_code == 2
+    assert not Path("models").exists()
+
+
+def test_bad_configs(run, config):
+    assert run("train", "none.toml").exit_code == 2
+    config.write_text(config.read_text().replace("window =", "windows ="))
+    result = run("train", config)
+    assert result.exit_code == 2
+    assert "windows" in result.stderr
+    config.write_text(CONFIG.replace("corpus", "elsewhere"))
+    assert run("train", config).exit_code == 3

@@ -1,0 +1,67 @@
+"""Exact laws of the samplers when every score is linear: the chain itself is then Gaussian at each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from audiofix.numerics.schedule import Schedule
+
+Precision = Callable[[float], tuple[Tensor, Tensor]]  # sigma -> (P, m): score(x) = -P (x - m)
+
+FALSE_ALARM = 1e-6
+
+
+def langevin_law(
+    mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean and covariance after the whole ladder of x' = projector (x - eta P (x - m) + sqrt(2 eta) n) + offset."""
+    identity = torch.eye(len(mean), dtype=mean.dtype)
+    mean, cov = projector @ mean + offset, projector @ cov @ projector.T
+    for level, sigma in enumerate(schedule.sigmas):
+        matrix, centre = precision(sigma)
+        eta = schedule.step_size(level)
+        turn = projector @ (identity - eta * matrix)
+        for _ in range(schedule.steps):
+            mean = turn @ mean + eta * projector @ matrix @ centre + offset
+            cov = turn @ cov @ turn.T + 2 * eta * projector @ projector.T
+    return mean, cov
+
+
+def law_violations(samples: Tensor, mean: Tensor, cov: Tensor) -> list[str]:
+    """Which of mean, covariance and shape differ from N(mean, cov), at a false-alarm rate of 1e-6 each.
+
+    samples: (chains, size) independent. Directions without variance must be exact; the others are whitened.
+    The bounds are those of the normal, chi-square and Kolmogorov-Smirnov laws, with Bonferroni's correction.
+    """
+    values, vectors = torch.linalg.eigh(cov)
+    alive = values > 1e-10 * values.max()
+    centred = (samples - mean) @ vectors
+    found = []
+    # Round-off of the chain in float64, far below any statistical bound.
+    if not torch.all(centred[:, ~alive].abs() < 1e-9):
+        found.append("leaves the constraint")
+    white = centred[:, alive] / values[alive].sqrt()
+    chains, size = white.shape
+    limit = stats.norm.isf(FALSE_ALARM / (2 * size))
+    if (white.mean(dim=0) * math.sqrt(chains)).abs().max() > limit:
+        found.append("mean")
+    low = stats.chi2.ppf(FALSE_ALARM / (2 * size), chains)
+    high = stats.chi2.isf(FALSE_ALARM / (2 * size), chains)
+    power = white.square().sum(dim=0)
+    if power.min() < low or power.max() > high:
+        found.append("variance")
+    pairs = size * (size - 1) // 2
+    if pairs:
+        # Products of two independent standard normals have variance 1; their mean is normal for many chains.
+        products = (white.T @ white) / math.sqrt(chains)
+        off = products[~torch.eye(size, dtype=torch.bool)].abs().max()
+        if off > stats.norm.isf(FALSE_ALARM / (2 * pairs)):
+            found.append("correlation")
+    if min(stats.kstest(white[:, i].numpy(), "norm").pvalue for i in range(size)) < FALSE_ALARM / size:
+        found.append("shape")
+    return found
