@@ -14,9 +14,13 @@ from audiofix.operators.base import Measurement
 from audiofix.operators.mixture import Mixture
 from audiofix.posterior import SourceScore, guided_score, prior_score
 from audiofix.samplers.base import Info, State, drive
+from audiofix.samplers.consistent import consistent_annealing
 from audiofix.samplers.langevin import annealed_langevin
 
 Callback = Callable[[State, Info], None]
+
+# What each name means: which chain, and the step scale that suits it.
+SAMPLERS = {"consistent": (consistent_annealing, 1.0), "langevin": (annealed_langevin, 0.05)}
 
 
 def draw_sources(
@@ -25,16 +29,18 @@ def draw_sources(
     schedule: Schedule,
     *,
     seed: int,
+    sampler: str = "consistent",
     draw: int = 0,
     start: Tensor | None = None,
     kappa: float | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    """One posterior draw of the sources by PnF's annealed Langevin dynamics.
+    """One posterior draw of the sources by annealed Langevin dynamics (PnF section 4).
 
-    mixture: (batch, time) at the level the priors were trained for; scores: one for each source. Without
-    `kappa` the chain lives on the sources that add up to the mixture: every step is projected there. With it,
-    the sum is held by a Gaussian of variance kappa sigma^2 (PnF eq. 2; the authors use 1/15).
+    mixture: (batch, time) at the level the priors were trained for; scores: one for each source; sampler: a
+    name in SAMPLERS. Without `kappa` the sum is exact at all times: "langevin" lives on the sources that add up
+    to the mixture, "consistent" projects its clean estimates there. With `kappa` the sum is held by a Gaussian
+    of variance kappa sigma^2 (PnF eq. 2; the authors use 1/15).
     The chain starts from `start` (batch, source, time), or from equal shares, plus noise at the first level.
     A last Tweedie step takes out the noise of the last level (Jolicoeur-Martineau et al. 2021), and a last
     projection makes the sum exact. Returns (batch, source, time).
@@ -44,12 +50,11 @@ def draw_sources(
     noise = noise_source(shape, seed, draw)
     begin = operator.start(y, len(scores)) if start is None else start
     x = begin + schedule.sigmas[0] * noise(-1, 0).to(mixture)
+    walk, _ = SAMPLERS[sampler]
     if kappa is None:
-        chain = annealed_langevin(
-            x, prior_score(scores), schedule, noise, lambda state: operator.project(state, y)
-        )
+        chain = walk(x, prior_score(scores), schedule, noise, lambda state: operator.project(state, y))
     else:
-        chain = annealed_langevin(x, guided_score(scores, Measurement(operator, y), kappa), schedule, noise)
+        chain = walk(x, guided_score(scores, Measurement(operator, y), kappa), schedule, noise)
     x = drive(chain, callback)
     last = schedule.sigmas[-1]
     clean = denoised_from_score(x, prior_score(scores)(x, last), last)

@@ -39,29 +39,23 @@ def _version(package: str) -> str:
 def _devices() -> dict[str, object]:
     import torch
 
+    from audiofix.runtime.devices import available_devices, has_native_bf16
+
     facts: dict[str, object] = {
-        "processor": f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads, "
-        f"vectors {torch.backends.cpu.get_cpu_capability()}",
-        "bf16 on processor": "in hardware" if _bf16_in_hardware() else "emulated, slow",
+        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+        "vectors": torch.backends.cpu.get_cpu_capability(),
+        "cuda": f"torch is built for {torch.version.cuda}"
+        if torch.version.cuda
+        else "torch is built without",
     }
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16"
-        facts[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 1e9:.0f} GB, {bf16}"
-    if not torch.cuda.device_count():
-        facts["cuda"] = f"none (torch built for CUDA {torch.version.cuda})" if torch.version.cuda else "none"
-    facts["mps"] = "yes" if torch.backends.mps.is_available() else "none"
+    for index, name in enumerate(available_devices()):
+        device = torch.device(name)
+        what = ["bf16 in hardware" if has_native_bf16(device) else "no bf16"]
+        if device.type == "cuda":
+            properties = torch.cuda.get_device_properties(device)
+            what = [properties.name, f"{properties.total_memory / 1e9:.0f} GB", *what]
+        facts[f"device {name}"] = ", ".join([*what, *(["chosen by auto"] if index == 0 else [])])
     return facts
-
-
-def _bf16_in_hardware() -> bool:
-    import torch
-
-    # Private in torch, which has no public question for it: absent means that we do not know of any.
-    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    if platform.machine().lower() in ("arm64", "aarch64"):
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return any(getattr(torch.cpu, question, bool)() for question in questions)
 
 
 def _models() -> dict[str, object]:

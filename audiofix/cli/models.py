@@ -54,7 +54,7 @@ def show_model(name: options.ModelName, as_json: options.Json = False, _debug: o
     described["trained_on"] = "; ".join(f"{t['source']} ({t['licence']})" for t in described["trained_on"])
     for key in ("files", "network", "validation"):
         described[key] = ", ".join(f"{k} {v}" for k, v in _flat(described[key]))
-    show.facts({key.replace("_", " "): value for key, value in described.items() if value != ""})
+    show.facts({key.replace("_", " "): value for key, value in described.items() if value not in ("", None)})
 
 
 @app.command("verify")

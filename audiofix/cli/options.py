@@ -75,7 +75,7 @@ Prior = Annotated[
     typer.Option(
         "--prior",
         metavar="NAME[,NAME]",
-        help="Models to use, one for each source or one for all. Default: the first found for each source.",
+        help="Models, one for each source, or a family. Default: the first found for each source.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

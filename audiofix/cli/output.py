@@ -52,7 +52,7 @@ def check_before(folder: Path, inputs: Iterable[Path], size: int, overwrite: boo
     from audiofix.audio.files import check_output, check_space
 
     place = Path(os.path.realpath(folder))
-    _check_taken(place, overwrite)
+    _check_taken(folder, overwrite)
     for file in inputs:
         if place in Path(os.path.realpath(file)).parents:
             raise OutputError(
@@ -170,7 +170,7 @@ def publish(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None
     try:
         part.mkdir(parents=True)
         fill(part)
-        _check_taken(place, overwrite)  # again: someone else may have been here while we computed
+        _check_taken(folder, overwrite)  # again: someone else may have been here while we computed
         _swap_in(part, place)
     except OSError as error:
         raise refusal(folder, error) from error

@@ -71,8 +71,8 @@ def separate(
         "seed": seed,
         "device": device,
     }
-    names = _source_list(sources)
-    references = _reference_list(reference or [], stem_names(names))
+    names = stem_names(_source_list(sources))
+    references = _reference_list(reference or [], names)
     _refuse_confusion(mixtures, references, parent)
     job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run)
     failed: dict[Path, AudiofixError] = {}
@@ -84,7 +84,7 @@ def separate(
         except AudiofixError as error:
             if len(mixtures) == 1:
                 raise
-            show.warn(str(error))
+            show.warn(str(error) if str(mixture) in str(error) else f"{mixture}: {error}")
             failed[mixture] = error
         except KeyboardInterrupt:
             before = f"; finished before: {', '.join(map(str, finished))}" if finished and not dry_run else ""
@@ -114,17 +114,18 @@ def _separate_one(path: Path, job: Job) -> None:
     size = files * bytes_needed(mixture.channels, mixture.length, "FLOAT")
     output.check_before(folder, [path, *job.references.values()], size, job.overwrite)
     references = {name: _read_reference(file, path, mixture) for name, file in job.references.items()}
-    about = _about(path, mixture)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if job.dry_run:
         planned = api.plan(mixture, job.sources, **job.settings, references=references)
         if job.as_json:
-            show.say(output.dump_json({"mixture": about, "plan": dataclasses.asdict(planned)}))
+            show.say(output.dump_json({"path": path, "sha256": sha256, **dataclasses.asdict(planned)}))
         else:
             show.plan(planned, folder)
         return
     with show.progress_bar(path.name) as progress:
         result = api.separate(mixture, job.sources, **job.settings, references=references, progress=progress)
-    report = {**result.report, "mixture": about, "command": _command(job)}
+    report = _completed(result.report, path, sha256, job)
     _write(mixture, result, folder, job, report)
     if job.as_json:
         show.say(output.dump_json(report))
@@ -164,18 +165,14 @@ def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: d
     output.publish(folder, fill, job.overwrite)
 
 
-def _about(path: Path, mixture: Audio) -> dict[str, Any]:
-    """Which mixture, for the report."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    shape = ("sample_rate", "channels", "length", "container", "subtype")
-    return {"path": str(path), "sha256": digest, **{key: getattr(mixture, key) for key in shape}}
-
-
-def _command(job: Job) -> dict[str, Any]:
-    """What was asked for, for the report; the library's report says what that came to."""
+def _completed(report: Mapping[str, Any], path: Path, sha256: str, job: Job) -> dict[str, Any]:
+    """The library's report and what only the command knows: which files, which options about them."""
     references = {name: str(file) for name, file in job.references.items()}
-    return {"sources": job.sources, **job.settings, "residual": job.residual, "references": references}
+    return {
+        **report,
+        "settings": {**report["settings"], "residual": job.residual, "references": references},
+        "input": {**report["input"], "path": str(path), "sha256": sha256},
+    }
 
 
 def _source_list(text: str) -> list[str]:
@@ -226,6 +223,7 @@ def _refuse_confusion(mixtures: Sequence[Path], references: Mapping[str, Path], 
 
 def _read_reference(path: Path, mixture_path: Path, mixture: Audio) -> Audio:
     from audiofix.audio.files import read_audio
+    from audiofix.numerics.metrics import si_sdr
 
     reference = read_audio(path)
     for what in ("sample_rate", "length", "channels"):
@@ -236,4 +234,8 @@ def _read_reference(path: Path, mixture_path: Path, mixture: Audio) -> Audio:
                 f"reference {path} has {got} {unit}, the mixture {mixture_path} has {expected}; "
                 "give the source as it is in the mixture"
             )
+    try:
+        si_sdr(mixture.samples, reference.samples)
+    except InputError as error:  # found out now rather than after the sampling
+        raise InputError(f"reference {path}: {error}") from error
     return reference

@@ -105,7 +105,7 @@ def plan(planned: Plan, folder: object) -> None:
     facts(
         {
             "audio": f"{planned.seconds:.2f} s",
-            "models": ", ".join(f"{source}: {model}" for source, model in planned.models.items()),
+            "models": ", ".join(f"{model['name']} ({model['source']})" for model in planned.models),
             "schedule": f"{len(planned.schedule.sigmas)} levels of {planned.schedule.steps} steps",
             "network calls": planned.network_calls,
             "time": f"about {duration(planned.estimated_seconds)}",

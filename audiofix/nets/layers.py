@@ -14,11 +14,8 @@ from torch.nn import functional
 
 
 def delay(x: Tensor, samples: int) -> Tensor:
-    """Shift (batch, time, channel) later by `samples`, zeros in front, same length.
-
-    A negative pad crops, so lengths shorter than the delay come back as zeros.
-    """
-    return functional.pad(x, (0, 0, samples, -samples))
+    """Shift (batch, time, channel) later by `samples`, zeros in front, same length."""
+    return functional.pad(x, (0, 0, samples, 0))[:, : x.shape[1]]
 
 
 def trailing_windows(x: Tensor, length: int, hop: int) -> Tensor:

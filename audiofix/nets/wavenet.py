@@ -112,14 +112,14 @@ class TieredWaveNet(nn.Module):
         middle = self.middle(middle + self.middle_in(past(c.middle_window, c.middle_hop)), embedding)
         slow_taps, middle_taps = self.slow_filter(slow), self.middle_filter(middle)
         with torch.autocast(x.device.type, enabled=False):
-            long_term = adaptive_fir(scaled, slow_taps.float(), c.slow_hop)
-            short_term = adaptive_fir(scaled, middle_taps.float(), c.middle_hop)
+            long_term = adaptive_fir(scaled, slow_taps.to(x.dtype), c.slow_hop)
+            short_term = adaptive_fir(scaled, middle_taps.to(x.dtype), c.middle_hop)
         guess = torch.stack([long_term, short_term], dim=2)
         fast = self._raise(self.middle_up(middle), c.fast_channels)
         fast = fast + self.fast_in(torch.cat([past(c.fast_window, 1), guess], dim=2))
         hidden = functional.silu(self.hidden(self.fast(fast, None)))
         scale = torch.sqrt(sigma**2 + c.sigma_data**2)[:, None].expand(-1, time)
-        return hidden.float()[:, :time], (long_term + short_term)[:, :time], scale
+        return hidden.to(x.dtype)[:, :time], (long_term + short_term)[:, :time], scale
 
     @staticmethod
     def _raise(x: Tensor, channels: int) -> Tensor:

@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from audiofix import api
 from audiofix.cli.app import app
-from audiofix.cli.restore import stem_names
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import export_wavenet
 from audiofix.types import Audio
@@ -81,27 +80,32 @@ class Sampling:
             raise self.error
         if settings["progress"] is not None:
             settings["progress"](api.Progress(1, 1, 2, 24, 3, 64, 0.5, 67, 1536))
-        names = stem_names(sources)
         beyond = self.beyond * audio.samples.roll(1, dims=1)
         draws = []
         for draw in range(settings["draws"]):
-            shares = torch.linspace(1.0, 1.7 + draw, len(names))
+            shares = torch.linspace(1.0, 1.7 + draw, len(sources))
             shares = self.gain * shares / shares.sum()
             shares[-1] += 1 - shares.sum()
-            draws.append({n: s * (audio.samples - beyond) for n, s in zip(names, shares, strict=True)})
-        stems = {n: torch.stack([one[n] for one in draws]).mean(dim=0) for n in names}
+            draws.append({n: s * (audio.samples - beyond) for n, s in zip(sources, shares, strict=True)})
+        stems = {n: torch.stack([one[n] for one in draws]).mean(dim=0) for n in sources}
         scores = {n: {"before": 0.125, "after": 7.25} for n in settings["references"] or {}}
         report = {
-            "version": "1.2.3",
-            "seed": settings["seed"],
-            "models": {name: {"name": f"{name}-model", "hash": "0123456789ab"} for name in names},
+            "audiofix": "1.2.3",
+            "settings": {
+                "sources": list(sources),
+                "seed": settings["seed"],
+                "step_scale": settings["step_scale"],
+            },
+            "input": {"seconds": audio.seconds},
+            "models": [{"name": f"{name}-model", "hash": "0123456789ab"} for name in sources],
             "seconds_per_audio_second": 12.5,
             "si_sdr": scores,
             "reconstruction_error_db": float("-inf"),
             "notes": ["content above 8000 Hz is in the residual"] if self.beyond else [],
         }
         as_audio = [{n: Audio(x, audio.sample_rate) for n, x in one.items()} for one in [stems, *draws]]
-        return api.Separation(as_audio[0], Audio(beyond, audio.sample_rate), as_audio[1:], report)
+        each = as_audio[1:] if settings["draws"] > 1 else []
+        return api.Separation(as_audio[0], Audio(beyond, audio.sample_rate), each, report)
 
 
 @pytest.fixture

@@ -89,7 +89,8 @@ def test_doctor(run, tiny_models):
     facts = dict(line.split("  ", 1) for line in result.stdout.splitlines())
     assert facts["audiofix"].strip() == audiofix.__version__
     assert "libsndfile" in facts["soundfile"]
-    assert "threads" in facts["processor"]
+    assert "cores" in facts["threads"]
+    assert "bf16" in facts["device cpu"]
     assert facts["model tiny-speech"].strip() == "whole, prior of speech"
     assert facts["model tiny-piano"].strip().startswith("not usable: ")
 

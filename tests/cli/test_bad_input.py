@@ -78,7 +78,7 @@ def test_a_cut_file(run, write):
     ids=["one sample", "silence"],
 )
 def test_nothing_to_separate(run, write, tiny_models, samples, says):
-    refused(run("separate", write(samples=samples)), INPUT, "mix.wav", says)
+    refused(run("separate", write(samples=samples)), INPUT, says)
 
 
 def test_unknown_source(run, write, tiny_models):
@@ -135,6 +135,12 @@ def test_impossible_references(run, write, texts, says):
 def test_references_of_another_shape(run, write, sampling, differs, says):
     result = run("separate", write(), "--reference", f"speech={write('clean.wav', **differs)}")
     refused(result, INPUT, "clean.wav", "mix.wav", says)
+    assert sampling.calls == []
+
+
+def test_silent_reference(run, write, sampling):
+    clean = write("clean.wav", np.zeros((2205, 2)))
+    refused(run("separate", write(), "--reference", f"speech={clean}"), INPUT, "clean.wav", "silent")
     assert sampling.calls == []
 
 

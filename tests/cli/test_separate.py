@@ -138,12 +138,12 @@ def test_report_repeats_the_run(run, write, sampling):
     }
     assert call["references"]["speech"].length == 2205
     report = json.loads(Path("separated/mix/report.json").read_text(encoding="utf-8"))
-    assert report["command"]["step_scale"] == 0.25
-    assert report["command"]["references"] == {"speech": str(clean)}
-    assert report["models"]["piano"]["hash"] == "0123456789ab"
-    assert report["version"] == "1.2.3"
+    assert report["settings"]["step_scale"] == 0.25
+    assert report["settings"]["references"] == {"speech": str(clean)}
+    assert report["models"][1]["hash"] == "0123456789ab"
+    assert report["audiofix"] == "1.2.3"
     assert report["reconstruction_error_db"] is None
-    assert len(report["mixture"]["sha256"]) == 64
+    assert len(report["input"]["sha256"]) == 64
     assert report["output"]["largest_error"] == 0
     assert files_under(Path("separated/mix")) == sorted(report["output"]["files"])
 
@@ -173,7 +173,7 @@ def test_two_speakers(run, write, sampling):
         "separate", write(), "--sources", "speech, speech", "--reference", f"speech-2={write('b.wav')}"
     )
     assert result.exit_code == 0, result.stderr
-    assert sampling.calls[0]["sources"] == ["speech", "speech"]
+    assert sampling.calls[0]["sources"] == ["speech", "speech-2"]
     assert files_under(Path("separated/mix")) == ["report.json", "speech-2.wav", "speech.wav"]
 
 
@@ -195,7 +195,7 @@ def test_overwrite_replaces_all_of_the_earlier_results(run, write, sampling):
     result = run("separate", mix, "--overwrite", "--seed", 1)
     assert result.exit_code == 0, result.stderr
     assert files_under(Path("separated")) == ["mix/piano.wav", "mix/report.json", "mix/speech.wav"]
-    assert json.loads(Path("separated/mix/report.json").read_text(encoding="utf-8"))["seed"] == 1
+    assert json.loads(Path("separated/mix/report.json").read_text(encoding="utf-8"))["settings"]["seed"] == 1
 
 
 @pytest.mark.parametrize("error", [DivergenceError("diverged"), KeyboardInterrupt(), ValueError("a fault")])
@@ -290,33 +290,24 @@ def test_one_bad_file_does_not_stop_the_others(run, write, sampling):
     assert Path("separated/good/speech.wav").exists()
 
 
-def test_dry_run_writes_nothing(run, write, sampling, monkeypatch):
-    from audiofix import api
-
-    asked = []
-    real = api.plan
-    monkeypatch.setattr(api, "plan", lambda *a, **k: asked.append((a, k)) or planned(api, real))
+def test_dry_run_writes_nothing(run, write, sampling, tiny_models):
     mix = write()
-    result = run("separate", mix, "--dry-run", "--steps", 3)
+    options = ("--dry-run", "--levels", 2, "--steps", 3)
+    result = run("separate", mix, *options)
     assert result.exit_code == 0, result.stderr
-    assert asked[0][1]["steps"] == 3
+    facts = dict(line.split("  ", 1) for line in result.stdout.splitlines())
+    assert facts["models"].strip() == "tiny-speech (speech), tiny-piano (piano)"
+    assert facts["schedule"].strip() == "2 levels of 3 steps"
+    assert "nothing was written" in facts["files"]
+    planned = json.loads(run("separate", mix, *options, "--json").stdout)
+    assert planned["network_calls"] == 2 * (2 * 3 + 1)
+    assert planned["path"] == str(mix)
     assert sampling.calls == []
-    assert "nothing was written" in result.stdout
-    assert json.loads(run("separate", mix, "--dry-run", "--json").stdout)["plan"]
-    assert files_under(Path()) == ["mix.wav"]
+    assert files_under(Path()) == sorted(["mix.wav", *(str(p) for p in models_of(tiny_models))])
 
 
-def planned(api, _real):
-    from audiofix.numerics.schedule import Schedule
-
-    return api.Plan(
-        seconds=0.05,
-        network_calls=1234,
-        estimated_seconds=100.0,
-        estimated_bytes=10**9,
-        schedule=Schedule((1.0, 0.1), 3, 0.1),
-        models={"speech": "tiny-speech", "piano": "tiny-piano"},
-    )
+def models_of(folder: Path) -> list[Path]:
+    return [Path(folder.name, name) for name in files_under(folder)]
 
 
 class Terminal(io.StringIO):

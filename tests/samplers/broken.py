@@ -1,4 +1,4 @@
-"""Langevin steps with one fault each. Every one must be caught by the law test at the same threshold."""
+"""Steps of the samplers with one fault each. Every one must be caught by the law test at the same threshold."""
 
 from __future__ import annotations
 
@@ -38,3 +38,34 @@ def no_noise(x: Tensor, score: Tensor, step_size: float, noise: Tensor) -> Tenso
 
 
 MUTANTS = (loud_noise, missing_two, downhill, noise_twice, squared_sigma, no_noise)
+
+
+def consistent_loud(
+    x: Tensor, clean: Tensor, target: Tensor, step_scale: float, new_noise: float, noise: Tensor
+) -> Tensor:
+    """Fresh noise a tenth too strong."""
+    return target + (1 - step_scale) * (x - clean) + 1.1 * new_noise * noise
+
+
+def consistent_keeps_all(
+    x: Tensor, clean: Tensor, target: Tensor, step_scale: float, new_noise: float, noise: Tensor
+) -> Tensor:
+    """The old noise is kept whole."""
+    return target + (x - clean) + new_noise * noise
+
+
+def consistent_forgets(
+    x: Tensor, clean: Tensor, target: Tensor, step_scale: float, new_noise: float, noise: Tensor
+) -> Tensor:
+    """The old noise is dropped whole."""
+    return target + new_noise * noise
+
+
+def consistent_unprojected(
+    x: Tensor, clean: Tensor, target: Tensor, step_scale: float, new_noise: float, noise: Tensor
+) -> Tensor:
+    """The measurement is forgotten."""
+    return clean + (1 - step_scale) * (x - clean) + new_noise * noise
+
+
+CONSISTENT_MUTANTS = (consistent_loud, consistent_keeps_all, consistent_forgets, consistent_unprojected)

@@ -32,6 +32,23 @@ def langevin_law(
     return mean, cov
 
 
+def consistent_law(
+    mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for x' = projector D + offset + (1 - delta) (x - D) + fresh noise, with x - D = sigma^2 P (x - m)."""
+    identity = torch.eye(len(mean), dtype=mean.dtype)
+    sigmas = [s for s in schedule.sigmas for _ in range(schedule.steps)]
+    kept = 1 - schedule.step_scale
+    for sigma, following in zip(sigmas, [*sigmas[1:], sigmas[-1]], strict=True):
+        matrix, centre = precision(sigma)
+        noise_part = sigma**2 * matrix
+        turn = projector @ (identity - noise_part) + kept * noise_part
+        shift = projector @ noise_part @ centre - kept * noise_part @ centre + offset
+        mean = turn @ mean + shift
+        cov = turn @ cov @ turn.T + (following**2 - (kept * sigma) ** 2) * identity
+    return mean, cov
+
+
 def law_violations(samples: Tensor, mean: Tensor, cov: Tensor) -> list[str]:
     """Which of mean, covariance and shape differ from N(mean, cov), at a false-alarm rate of 1e-6 each.
 
