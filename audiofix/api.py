@@ -78,11 +78,12 @@ def plan(
     draws: int = 1,
     seed: int = 0,
     device: str = "auto",
+    sampler: str = "consistent",
     references: Mapping[str, Audio] | None = None,
 ) -> Plan:
     """Check everything that `separate` would check and estimate its cost from one short network call."""
     _check_input(audio, sources, draws, seed, references)
-    setup = prepare(sources, prior, levels, steps, step_scale, device)
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
     calls = (setup.schedule.total_steps + 1) * draws
@@ -110,6 +111,7 @@ def separate(
     draws: int = 1,
     seed: int = 0,
     device: str = "auto",
+    sampler: str = "consistent",
     references: Mapping[str, Audio] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Separation:
@@ -131,6 +133,8 @@ def separate(
         >= 0. The same seed, input and settings give the same result on the same machine.
     device
         auto, cpu, cuda, cuda:N or mps.
+    sampler
+        `consistent` (annealed Langevin whose noise always fits its level; few steps) or `langevin` (as published).
     references
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
@@ -143,7 +147,7 @@ def separate(
     """
     references = references or {}
     _check_input(audio, sources, draws, seed, references)
-    setup = prepare(sources, prior, levels, steps, step_scale, device)
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5
@@ -155,6 +159,7 @@ def separate(
             setup.scores,
             setup.schedule,
             seed=seed,
+            sampler=setup.sampler,
             draw=index,
             callback=_teller(progress, index, draws, setup.schedule),
         )
@@ -173,6 +178,7 @@ def separate(
             "draws": draws,
             "seed": seed,
             "device": device,
+            "sampler": sampler,
             "levels": len(setup.schedule.sigmas),
             "steps": setup.schedule.steps,
             "step_scale": setup.schedule.step_scale,

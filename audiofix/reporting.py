@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import audiofix
 from audiofix.setup import Setup
 from audiofix.types import Audio
 
@@ -24,7 +24,7 @@ def describe(
 ) -> dict[str, Any]:
     """A JSON-ready report: version, settings, models with their hashes, schedule, input, cost, remarks."""
     return {
-        "audiofix": audiofix.__version__,
+        "audiofix": version("audiofix"),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "task": "separate",

@@ -19,13 +19,14 @@ from audiofix.posterior import SourceScore
 from audiofix.priors.base import Prior
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
+from audiofix.separation import SAMPLERS
 
 # Samples in one network call: the halo on both sides (about 1.1 s) is worth it, and memory stays below 1 GB.
 CHUNK = 10 * 16000
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
 # Measured on validation clips with tests/benchmarks/separate.py; see models/recipes/EXPERIMENTS.md.
-LEVELS, STEPS, STEP_SCALE = 12, 5, 0.3
+LEVELS, STEPS = 12, 4
 SIGMA_HIGH, SIGMA_LOW = 1.0, 0.003
 
 
@@ -38,6 +39,7 @@ class Setup:
     priors: tuple[Prior, ...]
     executor: Executor
     schedule: Schedule
+    sampler: str
     bf16: bool
     source_rms: float = SOURCE_RMS
 
@@ -81,8 +83,11 @@ def prepare(
     steps: int | None,
     step_scale: float | None,
     device: str,
+    sampler: str,
 ) -> Setup:
     """Choose and load the priors of the sources, and lay out the schedule between the levels they know."""
+    if sampler not in SAMPLERS:
+        raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
     where = pick_device(device)
     bf16 = has_native_bf16(where)
     chosen = choose_models(sources, prior)
@@ -94,10 +99,10 @@ def prepare(
     low = max(SIGMA_LOW, *(p.sigmas[-1] for p in priors))
     sigmas = geometric_sigmas(high, low, LEVELS if levels is None else levels)
     schedule = Schedule(
-        sigmas, STEPS if steps is None else steps, STEP_SCALE if step_scale is None else step_scale
+        sigmas, STEPS if steps is None else steps, SAMPLERS[sampler][1] if step_scale is None else step_scale
     )
     cards, homes = zip(*chosen, strict=True)
-    return Setup(cards, homes, priors, Executor(where, CHUNK), schedule, bf16)
+    return Setup(cards, homes, priors, Executor(where, CHUNK), schedule, sampler, bf16)
 
 
 def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[ModelCard, Path]]:

@@ -35,7 +35,9 @@ ALLOWED: dict[str, set[str]] = {
 }
 WORKERS = set(ALLOWED)
 ALLOWED["training"] = WORKERS
-ALLOWED["api"] = WORKERS
+ALLOWED["setup"] = WORKERS
+ALLOWED["reporting"] = {*BASE, "setup"}
+ALLOWED["api"] = {*WORKERS, "setup", "reporting"}
 ALLOWED["cli"] = {*WORKERS, "training", "api", ""}
 ALLOWED[""] = {"api", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}

@@ -11,7 +11,7 @@ import soundfile
 
 from tests.cli.test_app import command
 
-QUICK = ["--levels", 2, "--steps", 2, "--device", "cpu"]
+QUICK = ["--levels", 4, "--steps", 2, "--step-scale", 0.9, "--device", "cpu"]
 
 
 def integers(path: Path) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_the_whole_path(run, tiny_models, two_sources):
     assert report["notes"]
     assert report["si_sdr"]["piano"]["before"] < 0
     assert {m["name"] for m in report["models"]} == {"tiny-speech", "tiny-piano"}
-    assert report["settings"]["levels"] == 2
+    assert report["settings"]["levels"] == 4
     assert "dB" in result.stdout
     speech = [integers(folder / f"draws/speech.{k}.wav") for k in (1, 2)]
     assert np.abs(speech[0] - speech[1]).max() > 0
