@@ -275,3 +275,5 @@ def _check_input(
                 f"{clean.sample_rate} Hz; the mixture has {audio.channels}, {audio.length} at "
                 f"{audio.sample_rate} Hz; cut or resample the reference"
             )
+        if not bool(clean.samples.any()):
+            raise InputError(f"reference {source} is silent, so its SI-SDR is not defined; give the clean source")

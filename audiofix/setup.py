@@ -19,6 +19,7 @@ from audiofix.posterior import SourceScore
 from audiofix.priors.base import Prior
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
+from audiofix.samplers.consistent import fresh_noise
 from audiofix.separation import SAMPLERS
 
 # Samples in one network call: the halo on both sides (about 1.1 s) is worth it, and memory stays below 1 GB.
@@ -101,6 +102,8 @@ def prepare(
     schedule = Schedule(
         sigmas, STEPS if steps is None else steps, SAMPLERS[sampler][1] if step_scale is None else step_scale
     )
+    if sampler == "consistent":
+        fresh_noise(schedule)  # refuses what does not fit before anything is computed
     cards, homes = zip(*chosen, strict=True)
     return Setup(cards, homes, priors, Executor(where, CHUNK), schedule, sampler, bf16)
 

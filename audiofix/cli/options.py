@@ -112,6 +112,15 @@ StepScale = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+Sampler = Annotated[
+    str,
+    typer.Option(
+        "--sampler",
+        metavar="NAME",
+        help="consistent (few steps), or langevin: the published one, made for --levels 24 --steps 256.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Draws = Annotated[
     int,
     typer.Option(

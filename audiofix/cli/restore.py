@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,7 @@ def separate(
     levels: options.Levels = None,
     steps: options.Steps = None,
     step_scale: options.StepScale = None,
+    sampler: options.Sampler = "consistent",
     draws: options.Draws = 1,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -67,6 +69,7 @@ def separate(
         "levels": levels,
         "steps": steps,
         "step_scale": step_scale,
+        "sampler": sampler,
         "draws": draws,
         "seed": seed,
         "device": device,
@@ -123,6 +126,7 @@ def _separate_one(path: Path, job: Job) -> None:
         else:
             show.plan(planned, folder)
         return
+    _share_cores(len(job.sources))
     with show.progress_bar(path.name) as progress:
         result = api.separate(mixture, job.sources, **job.settings, references=references, progress=progress)
     report = _completed(result.report, path, sha256, job)
@@ -131,6 +135,13 @@ def _separate_one(path: Path, job: Job) -> None:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
+
+
+def _share_cores(sources: int) -> None:
+    """Every source is worked on by a thread of its own: torch's share of the cores is what is left for each."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // sources))
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:

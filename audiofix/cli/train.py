@@ -132,16 +132,15 @@ def _export(trainer: Trainer, config: TrainConfig, again: str, folder: Path, ove
 def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> ModelCard:
     from audiofix.hub.card import ModelCard
 
-    origins = config.sources or config.train
     return ModelCard(
         name=name,
         family=config.family,
-        source=config.name.partition("-")[0],
+        source=config.source,
         sample_rate=config.sample_rate,
         sigmas=(config.sigma_max, config.sigma_min),
         network={},  # the export fills it in
         licence=config.licence,
-        trained_on=tuple({"source": origin, "licence": config.licence} for origin in origins),
+        trained_on=config.trained_on,
         command=command,
         hours=round(trainer.progress.hours, 3),
         audio_seconds=round(trainer.progress.audio_seconds, 1),

@@ -28,6 +28,24 @@ def consistent_step(
     return target + (1 - step_scale) * (x - clean) + new_noise * noise
 
 
+def fresh_noise(schedule: Schedule) -> list[tuple[float, float]]:
+    """For every step its noise level, and the standard deviation of the noise to add after it.
+
+    What is kept of the old noise and the fresh noise make up the next level: their squares add.
+
+    Raises SettingError where the ladder falls so fast that the old noise alone exceeds the next level.
+    """
+    sigmas = [sigma for sigma in schedule.sigmas for _ in range(schedule.steps)]
+    pairs = list(zip(sigmas, [*sigmas[1:], sigmas[-1]], strict=True))
+    kept, steepest = 1 - schedule.step_scale, min(following / sigma for sigma, following in pairs)
+    if not 0 <= kept <= steepest:
+        raise SettingError(
+            f"--step-scale {schedule.step_scale:g} does not fit: each level is down to {steepest:.2g} of the one "
+            f"before, so consistent sampling needs a step scale from {1 - steepest:.3g} to 1; or use more --levels"
+        )
+    return [(sigma, (following**2 - (kept * sigma) ** 2) ** 0.5) for sigma, following in pairs]
+
+
 def consistent_annealing(
     x: Tensor,
     score: ScoreFn,
@@ -41,21 +59,12 @@ def consistent_annealing(
     the level says and need many of them to settle; here one is enough. With step_scale 1 all noise is fresh:
     denoise, project, renoise. `project` maps the clean estimate on what the measurement allows.
 
-    Raises SettingError where the ladder drops so fast that the old noise alone exceeds the next level.
+    Raises SettingError as `fresh_noise` does.
     """
-    sigmas = [sigma for sigma in schedule.sigmas for _ in range(schedule.steps)]
-    kept = 1 - schedule.step_scale
-    for done, sigma in enumerate(sigmas):
+    for done, (sigma, fresh) in enumerate(fresh_noise(schedule)):
         level, step = divmod(done, schedule.steps)
-        following = sigmas[min(done + 1, len(sigmas) - 1)]
-        fresh = following**2 - (kept * sigma) ** 2
-        if fresh < 0 or schedule.step_scale > 1:
-            raise SettingError(
-                f"--step-scale {schedule.step_scale:g} does not fit a ladder that falls by {following / sigma:.2f}; "
-                f"consistent sampling needs one between {1 - following / sigma:.2f} and 1, or more --levels"
-            )
         clean = denoised_from_score(x, score(x, sigma), sigma)
         target = clean if project is None else project(clean)
-        x = consistent_step(x, clean, target, schedule.step_scale, fresh**0.5, noise(level, step).to(x))
+        x = consistent_step(x, clean, target, schedule.step_scale, fresh, noise(level, step).to(x))
         info = Info(sigma, schedule.step_size(level), done + 1, schedule.total_steps)
         yield State(x, level, step), info

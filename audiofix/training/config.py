@@ -12,15 +12,16 @@ from audiofix.errors import SettingError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How one prior is trained. Times in hours, windows in samples, gains in dB, sigma in full-scale amplitude."""
+    """How one prior is trained. Hours of processor time, windows in samples, gains in dB, sigma in full-scale amplitude."""
 
     name: str
+    source: str
     train: tuple[str, ...]
     valid: tuple[str, ...]
     family: str = "wavenet"
     sample_rate: int = 16000
     licence: str = "unstated"
-    sources: tuple[str, ...] = ()
+    trained_on: tuple[dict[str, str], ...] = ()
     sigma_min: float = 0.001
     sigma_max: float = 1.0
     window: int = 20480
@@ -45,6 +46,7 @@ class TrainConfig:
         checks = (
             (0 < self.sigma_min < self.sigma_max, "sigma_min must be positive and below sigma_max"),
             (self.window > 0 and self.batch > 0, "window and batch must be positive"),
+            (all({"source", "licence"} == set(t) for t in self.trained_on), "trained_on: source and licence each"),
             (self.hours > 0, "hours must be positive"),
             (0 <= self.decay_share <= 1, "decay_share lies between 0 and 1"),
             (0 <= self.ema < 1, "ema lies in [0, 1)"),
@@ -64,7 +66,7 @@ def read_config(path: Path) -> TrainConfig:
     unknown = sorted(set(values) - known)
     if unknown:
         raise SettingError(f"{path}: unknown keys {', '.join(unknown)}; possible: {', '.join(sorted(known))}")
-    missing = sorted({"name", "train", "valid"} - set(values))
+    missing = sorted({"name", "source", "train", "valid"} - set(values))
     if missing:
         raise SettingError(f"{path}: missing keys {', '.join(missing)}")
     return TrainConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -30,7 +30,10 @@ VALID_CLIPS, VALID_LENGTH = 12, 32768
 
 @dataclass
 class Progress:
-    """Where a run stands: optimiser steps, hours by the clock and by the processor, seconds of audio seen."""
+    """Where a run stands: optimiser steps, hours by the clock and by the processor, seconds of audio seen.
+
+    The budget and the learning rate follow the processor's hours: a busy machine takes longer, not shorter.
+    """
 
     step: int = 0
     hours: float = 0.0
@@ -49,7 +52,7 @@ def build_network(config: TrainConfig) -> TieredWaveNet:
 def rate_factor(progress: Progress, config: TrainConfig) -> float:
     """Learning-rate factor: linear warm-up, flat, then linear to zero over the last share of the hours."""
     warm = min(1.0, (progress.step + 1) / max(1, config.warmup_steps))
-    left = max(0.0, 1 - progress.hours / config.hours)
+    left = max(0.0, 1 - progress.core_hours / config.hours)
     return warm * min(1.0, left / config.decay_share if config.decay_share else 1.0)
 
 
@@ -161,12 +164,12 @@ class Trainer:
         return {"denoise_gain_db": gains, "mean_denoise_gain_db": mean, "bits_per_sample": bits}
 
     def run(self) -> Iterator[dict[str, Any]]:
-        """Train until the config's hours are spent. Yields a record at each log line and at each checkpoint."""
+        """Train until the config's hours of processor time are spent. Yields a record at each log line and at each checkpoint."""
         config, recent = self.config, []
         clock, processor = time.monotonic(), time.process_time()
         last_save = last_check = began = clock
         audio_began = self.progress.audio_seconds
-        while self.progress.hours < config.hours:
+        while self.progress.core_hours < config.hours:
             recent.append(self.step())
             now, used = time.monotonic(), time.process_time()
             self.progress.hours += (now - clock) / 3600

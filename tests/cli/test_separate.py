@@ -83,6 +83,31 @@ def test_stems_that_would_clip_become_float(run, write, sampling):
     assert np.abs(samples[0] + samples[1] - samples[2]).max() < 1e-6
 
 
+def test_a_residual_that_would_clip_makes_all_of_them_float(run, write, sampling):
+    sampling.beyond = 1.5
+    pulse = np.zeros((400, 1))
+    pulse[200] = 0.9
+    mix = write("mix.wav", pulse)
+    result = run("separate", mix)
+    assert result.exit_code == 0, result.stderr
+    samples = [soundfile.read(Path("separated/mix") / f"{n}.wav")[0] for n in ("speech", "piano", "residual")]
+    assert max(np.abs(stem).max() for stem in samples[:2]) < 1 < np.abs(samples[2]).max()
+    assert soundfile.info("separated/mix/speech.wav").subtype == "FLOAT"
+    assert np.abs(sum(samples) - soundfile.read(mix)[0]).max() < 1e-6
+
+
+def test_a_residual_too_small_to_write_is_not_lost(run, write, sampling):
+    sampling.beyond = 5e-6
+    mix = write(subtype="PCM_24")
+    result = run("separate", mix)
+    assert result.exit_code == 0, result.stderr
+    assert not Path("separated/mix/residual.wav").exists()
+    speech, piano, whole = (
+        soundfile.read(path)[0] for path in ("separated/mix/speech.wav", "separated/mix/piano.wav", mix)
+    )
+    np.testing.assert_array_equal(speech + piano, whole)
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 @pytest.mark.parametrize("wish", [[], ["--residual"]])
 def test_every_draw_adds_up_too(run, write, sampling, subtype, wish):

@@ -14,10 +14,11 @@ from tests.hub.tiny import TINY
 
 CONFIG = """
 name = "speech-tiny"
+source = "speech"
 train = ["corpus"]
 valid = ["corpus"]
 licence = "CC0-1.0"
-sources = ["noise"]
+trained_on = [{source = "noise", licence = "CC0-1.0"}]
 window = 256
 batch = 2
 compile = false
