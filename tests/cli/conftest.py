@@ -14,10 +14,7 @@ from typer.testing import CliRunner, Result
 
 from audiofix import api
 from audiofix.cli.app import app
-from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import export_wavenet
 from audiofix.types import Audio
-from tests.hub.tiny import tiny_net
 
 
 @pytest.fixture(autouse=True)
@@ -114,28 +111,6 @@ def sampling(monkeypatch: pytest.MonkeyPatch) -> Sampling:
     stand_in = Sampling()
     monkeypatch.setattr(api, "separate", stand_in.separate)
     return stand_in
-
-
-@pytest.fixture
-def tiny_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in AUDIOFIX_MODELS: tiny-speech and tiny-piano, exported as real ones are."""
-    folder = tmp_path / "tiny models"
-    for seed, source in enumerate(("speech", "piano")):
-        card = ModelCard(
-            name=f"tiny-{source}",
-            family="wavenet",
-            source=source,
-            sample_rate=16000,
-            sigmas=(1.0, 0.001),
-            network={},
-            licence="CC0-1.0",
-            trained_on=({"source": "nothing [at all]", "licence": "none"},),
-            hours=0.5,
-            validation={"mean_denoise_gain_db": 0.75, "denoise_gain_db": {"0.1": 1.5}},
-        )
-        export_wavenet(tiny_net(seed), card, folder / card.name)
-    monkeypatch.setenv("AUDIOFIX_MODELS", str(folder))
-    return folder
 
 
 def files_under(folder: Path) -> list[str]:
