@@ -126,7 +126,7 @@ def separate(
     prior
         Names of models, one for each source, separated by commas; or a family; the default is the first found.
     levels, steps, step_scale
-        Noise levels, Langevin steps on each, and step size over sigma^2; defaults in `setup.py`.
+        Noise levels, Langevin steps on each, and step size over sigma^2; defaults: SAMPLERS in `separation.py`.
     draws
         Posterior draws, >= 1. The stems are their mean.
     seed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,8 +20,25 @@ from audiofix.samplers.langevin import annealed_langevin
 
 Callback = Callable[[State, Info], None]
 
-# What each name means: which chain, and the step scale that suits it.
-SAMPLERS = {"consistent": (consistent_annealing, 1.0), "langevin": (annealed_langevin, 0.05)}
+
+@dataclass(frozen=True)
+class Preset:
+    """A chain and the schedule that suits it; sigma_high and sigma_low bound the ladder where the priors do not."""
+
+    walk: Callable[..., Iterator[tuple[State, Info]]]
+    levels: int
+    steps: int
+    step_scale: float
+    sigma_high: float
+    sigma_low: float
+
+
+SAMPLERS = {
+    # Measured on validation clips: models/recipes/EXPERIMENTS.md.
+    "consistent": Preset(consistent_annealing, 48, 1, 1.0, 0.6, 0.03),
+    # As published (PnF section 4 and its code): levels of 175.9 ... 0.1 quantiser steps of 2/256.
+    "langevin": Preset(annealed_langevin, 24, 256, 0.05, 1.374, 0.00078),
+}
 
 
 def draw_sources(
@@ -50,7 +68,7 @@ def draw_sources(
     noise = noise_source(shape, seed, draw)
     begin = operator.start(y, len(scores)) if start is None else start
     x = begin + schedule.sigmas[0] * noise(-1, 0).to(mixture)
-    walk, _ = SAMPLERS[sampler]
+    walk = SAMPLERS[sampler].walk
     if kappa is None:
         chain = walk(x, prior_score(scores), schedule, noise, lambda state: operator.project(state, y))
     else:

@@ -26,9 +26,6 @@ from audiofix.separation import SAMPLERS
 CHUNK = 10 * 16000
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
-# Measured on validation clips with tests/benchmarks/separate.py; see models/recipes/EXPERIMENTS.md.
-LEVELS, STEPS = 12, 4
-SIGMA_HIGH, SIGMA_LOW = 1.0, 0.003
 
 
 @dataclass(frozen=True)
@@ -96,11 +93,13 @@ def prepare(
     rates = {p.sample_rate for p in priors}
     if len(rates) > 1:
         raise SettingError(f"the priors have different sample rates {sorted(rates)}; choose priors of one rate")
-    high = min(SIGMA_HIGH, *(p.sigmas[0] for p in priors))
-    low = max(SIGMA_LOW, *(p.sigmas[-1] for p in priors))
-    sigmas = geometric_sigmas(high, low, LEVELS if levels is None else levels)
+    preset = SAMPLERS[sampler]
+    high = min(preset.sigma_high, *(p.sigmas[0] for p in priors))
+    low = max(preset.sigma_low, *(p.sigmas[-1] for p in priors))
     schedule = Schedule(
-        sigmas, STEPS if steps is None else steps, SAMPLERS[sampler][1] if step_scale is None else step_scale
+        geometric_sigmas(high, low, preset.levels if levels is None else levels),
+        preset.steps if steps is None else steps,
+        preset.step_scale if step_scale is None else step_scale,
     )
     if sampler == "consistent":
         fresh_noise(schedule)  # refuses what does not fit before anything is computed

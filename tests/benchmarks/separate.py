@@ -27,8 +27,8 @@ from audiofix.setup import Setup, prepare
 HERE = Path(__file__).parent
 SOURCES = ("speech", "piano")
 # levels, steps: network calls for each source are levels * steps + 1.
-CALLS = ((6, 1), (12, 1), (12, 2), (12, 5), (16, 10))
-TRUTH = (0.03, 0.1, 0.3, 1.0)
+CALLS = ((6, 1), (12, 1), (24, 1), (96, 1))
+TRUTH = (0.05, 0.1, 0.2, 0.5)
 
 
 def read_mixtures(folder: Path, everything: bool, seconds: float) -> tuple[list[str], Tensor]:
