@@ -163,12 +163,21 @@ Hours = Annotated[
         "--hours",
         metavar="H",
         min=0.0,
-        help="Train so long in all; default: the config's.",
+        help="Train so long in all, in processor hours; default: the config's.",
         show_default=False,
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint, or set it aside.")]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Processor threads.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--start-from",
+        metavar="MODEL",
+        help="Without a checkpoint, begin with this model's weights and hours.",
+        show_default=False,
+    ),
+]
 Export = Annotated[
     Path | None,
     typer.Option(

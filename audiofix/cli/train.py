@@ -28,6 +28,7 @@ def train(
     resume: options.Resume = True,
     threads: options.Threads = 1,
     export: options.Export = None,
+    start: options.StartFrom = None,
     overwrite: options.Overwrite = False,
     _debug: options.Debug = False,
 ) -> None:
@@ -49,6 +50,8 @@ def train(
         _set_aside(folder)
     trainer = Trainer(settings, folder)
     resumed = trainer.resume()
+    if start is not None and not resumed:
+        _start_from(trainer, start)
     if export is not None:
         if not resumed:
             raise SettingError(
@@ -59,8 +62,22 @@ def train(
     _train(trainer, settings, again, resumed)
 
 
+def _start_from(trainer: Trainer, model: str) -> None:
+    """Begin with a model's weights and its hours, which count towards the budget."""
+    from audiofix.hub.registry import find_model, load_prior
+    from audiofix.priors.wavenet import WaveNetPrior
+
+    card, home = find_model(model)
+    prior = load_prior(home)
+    if not isinstance(prior, WaveNetPrior) or len(prior.nets) != 1:
+        raise SettingError(f"{model} is not one network conditioned on sigma; start from such a model")
+    trainer.start_from(next(iter(prior.nets.values())), card.hours, card.audio_seconds)
+    show.say(f"starting from {card.name}: {card.hours:g} h of training")
+
+
 def _train(trainer: Trainer, config: TrainConfig, again: str, resumed: bool) -> None:
-    where = f"step {trainer.progress.step}, {trainer.progress.hours:.2f} h" if resumed else "the beginning"
+    begun = resumed or trainer.progress.core_hours
+    where = f"step {trainer.progress.step}, {trainer.progress.core_hours:.2f} h" if begun else "the beginning"
     audio = f"{trainer.train.seconds / 3600:.1f} h of audio"
     show.say(f"training {config.name} on {audio}, from {where} to {config.hours:g} h; {trainer.folder}")
     trainer.folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +159,7 @@ def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> Mod
         licence=config.licence,
         trained_on=config.trained_on,
         command=command,
-        hours=round(trainer.progress.hours, 3),
+        hours=round(trainer.progress.core_hours, 3),
         audio_seconds=round(trainer.progress.audio_seconds, 1),
         validation=_validation(trainer),
     )

@@ -94,6 +94,17 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         return True
 
+    def start_from(self, net: TieredWaveNet, core_hours: float, audio_seconds: float) -> None:
+        """Take over a trained network's weights and what it has seen; the optimiser starts anew.
+
+        Raises ModelError when its sizes are not those of the config.
+        """
+        if net.config != self.net.config:
+            raise ModelError("the model to start from has other sizes than the config; make them equal")
+        for mine in (self.net, self.average):
+            mine.load_state_dict(net.state_dict())
+        self.progress = Progress(core_hours=core_hours, audio_seconds=audio_seconds)
+
     def save(self) -> None:
         """Write the checkpoint beside its place, then move it there."""
         self.folder.mkdir(parents=True, exist_ok=True)
