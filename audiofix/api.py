@@ -262,7 +262,9 @@ def _check_input(
             f"the mixture has {audio.channels} channels, mono and stereo are possible; mix it down or split it"
         )
     if audio.seconds < MIN_SECONDS:
-        raise InputError(f"the mixture has {audio.length} samples, too short; at least {MIN_SECONDS} s are needed")
+        raise InputError(
+            f"the mixture has {audio.length} samples, too short; at least {MIN_SECONDS} s are needed"
+        )
     if not bool(torch.isfinite(audio.samples).all()):
         raise InputError("the mixture has NaN or infinite samples; repair or export it again")
     shape = tuple(audio.samples.shape)
@@ -276,4 +278,6 @@ def _check_input(
                 f"{audio.sample_rate} Hz; cut or resample the reference"
             )
         if not bool(clean.samples.any()):
-            raise InputError(f"reference {source} is silent, so its SI-SDR is not defined; give the clean source")
+            raise InputError(
+                f"reference {source} is silent, so its SI-SDR is not defined; give the clean source"
+            )

@@ -23,7 +23,7 @@ Callback = Callable[[State, Info], None]
 
 @dataclass(frozen=True)
 class Preset:
-    """A chain and the schedule that suits it; sigma_high and sigma_low bound the ladder where the priors do not."""
+    """A chain and the schedule that suits it; the ladder ends at sigma_high and sigma_low or where priors do."""
 
     walk: Callable[..., Iterator[tuple[State, Info]]]
     levels: int

@@ -92,7 +92,9 @@ def prepare(
     priors = tuple(load_prior(home, where, bf16=bf16) for _, home in chosen)
     rates = {p.sample_rate for p in priors}
     if len(rates) > 1:
-        raise SettingError(f"the priors have different sample rates {sorted(rates)}; choose priors of one rate")
+        raise SettingError(
+            f"the priors have different sample rates {sorted(rates)}; choose priors of one rate"
+        )
     preset = SAMPLERS[sampler]
     high = min(preset.sigma_high, *(p.sigmas[0] for p in priors))
     low = max(preset.sigma_low, *(p.sigmas[-1] for p in priors))
@@ -116,7 +118,9 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[Model
         for kind, cards in zip(kinds, found, strict=True):
             fitting = [card.name for card in cards if prior in (None, card.family)]
             if not fitting:
-                raise SettingError(f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}")
+                raise SettingError(
+                    f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}"
+                )
             names.append(fitting[0])
     else:
         names = [name.strip() for name in prior.split(",")]

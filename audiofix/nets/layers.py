@@ -34,13 +34,17 @@ def adaptive_fir(x: Tensor, taps: Tensor, hop: int) -> Tensor:
     Returns (batch, time): sum over j of taps[t // hop, j] * x[t - 1 - j].
     """
     batch, frames, count = taps.shape
-    span = functional.pad(x, (count, 0)).unfold(1, hop + count - 1, hop)[:, :frames]  # starts at m*hop - count
+    span = functional.pad(x, (count, 0)).unfold(1, hop + count - 1, hop)[
+        :, :frames
+    ]  # starts at m*hop - count
     rows = span.unfold(2, count, 1)  # (batch, frames, hop, count), oldest sample first
     return torch.einsum("bfhc,bfc->bfh", rows, taps.flip(-1)).reshape(batch, frames * hop)
 
 
 class SigmaEmbedding(nn.Module):
     """Noise level to a vector: sines and cosines of log sigma, then two dense layers."""
+
+    rates: Tensor
 
     def __init__(self, width: int, frequencies: int = 16) -> None:
         super().__init__()
@@ -93,6 +97,7 @@ class GatedStack(nn.Module):
         self.reach = sum(dilations)
 
     def forward(self, x: Tensor, embedding: Tensor | None) -> Tensor:
+        """(batch, time, channel) to the same."""
         total = torch.zeros_like(x)
         for layer in self.layers:
             x, skip = layer(x, embedding)

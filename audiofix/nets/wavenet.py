@@ -52,6 +52,9 @@ class WaveNetConfig:
 class TieredWaveNet(nn.Module):
     """Causal network: noisy waveform and noise level in, logits of the clean sample's level out."""
 
+    level_values: Tensor
+    log_widths: Tensor
+
     def __init__(self, config: WaveNetConfig, level_values: Tensor) -> None:
         """level_values: (levels,) increasing amplitudes that the logits stand for."""
         super().__init__()
@@ -96,7 +99,7 @@ class TieredWaveNet(nn.Module):
         return self.logits(*self.features(x, sigma))
 
     def features(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the logits are made of, small beside them: hidden (batch, time, channel), guess and scale (batch, time)."""
+        """What the logits are made of: hidden (batch, time, channel), guess and scale (batch, time)."""
         c, time = self.config, x.shape[1]
         x = functional.pad(x, (0, -time % c.slow_hop))
         embedding = self.embed(sigma)

@@ -28,9 +28,7 @@ class _Blockwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (upstream,) = grads
-        return None, *(
-            slope * upstream.reshape(-1, *(1,) * (slope.ndim - 1)) for slope in ctx.saved_tensors
-        )
+        return None, *(slope * upstream.reshape(-1, *(1,) * (slope.ndim - 1)) for slope in ctx.saved_tensors)
 
 
 def blockwise(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Schedule:
         return len(self.sigmas) * self.steps
 
     def step_size(self, level: int) -> float:
-        """eta of a level."""
+        """Eta of a level."""
         return self.step_scale * self.sigmas[level] ** 2
 
 

@@ -29,9 +29,16 @@ def plan_chunks(length: int, chunk: int, halo: int, grid: int = 1) -> list[Chunk
     would have them.
     """
     if length < 0 or chunk < 1 or halo < 0 or grid < 1:
-        raise SettingError(f"cannot plan chunks of {chunk} with halo {halo} on grid {grid} over {length} samples")
+        raise SettingError(
+            f"cannot plan chunks of {chunk} with halo {halo} on grid {grid} over {length} samples"
+        )
     step = -(-chunk // grid) * grid
     return [
-        Chunk(start, min(start + step, length), max(0, (start - halo) // grid * grid), min(start + step + halo, length))
+        Chunk(
+            start,
+            min(start + step, length),
+            max(0, (start - halo) // grid * grid),
+            min(start + step + halo, length),
+        )
         for start in range(0, length, step)
     ]

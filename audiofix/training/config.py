@@ -12,7 +12,7 @@ from audiofix.errors import SettingError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How one prior is trained. Hours of processor time, windows in samples, gains in dB, sigma in full-scale amplitude."""
+    """How one prior is trained: hours of processor time, windows in samples, gains in dB, sigma in amplitude."""
 
     name: str
     source: str
@@ -46,7 +46,10 @@ class TrainConfig:
         checks = (
             (0 < self.sigma_min < self.sigma_max, "sigma_min must be positive and below sigma_max"),
             (self.window > 0 and self.batch > 0, "window and batch must be positive"),
-            (all({"source", "licence"} == set(t) for t in self.trained_on), "trained_on: source and licence each"),
+            (
+                all({"source", "licence"} == set(t) for t in self.trained_on),
+                "trained_on: source and licence each",
+            ),
             (self.hours > 0, "hours must be positive"),
             (0 <= self.decay_share <= 1, "decay_share lies between 0 and 1"),
             (0 <= self.ema < 1, "ema lies in [0, 1)"),
@@ -69,4 +72,5 @@ def read_config(path: Path) -> TrainConfig:
     missing = sorted({"name", "source", "train", "valid"} - set(values))
     if missing:
         raise SettingError(f"{path}: missing keys {', '.join(missing)}")
-    return TrainConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return TrainConfig(**settings)

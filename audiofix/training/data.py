@@ -59,7 +59,9 @@ def _scan(root: Path, sample_rate: int) -> list[AudioFile]:
     for path in paths:
         info = soundfile.info(path)
         if info.samplerate != sample_rate:
-            raise InputError(f"{path} has {info.samplerate} Hz, training wants {sample_rate}; resample it first")
+            raise InputError(
+                f"{path} has {info.samplerate} Hz, training wants {sample_rate}; resample it first"
+            )
         found.append(AudioFile(path, info.frames))
     if not found:
         raise InputError(f"{root} holds no audio ({', '.join(SUFFIXES)}); build the corpus first")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from audiofix.numerics.companding import nearest_level
@@ -13,7 +14,9 @@ from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.priors.base import Prior
 
 
-def noisy_history_nll(net: nn.Module, levels: Tensor, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+def noisy_history_nll(
+    net: Callable[[Tensor, Tensor], Tensor], levels: Tensor, clean: Tensor, sigma: Tensor, noise: Tensor
+) -> Tensor:
     """Cross-entropy of the clean sample's level given the noisy history (PnF section 3.1), bits per sample.
 
     clean, noise: (batch, time), noise of unit variance; sigma: (batch,). Returns (batch,).

@@ -72,7 +72,7 @@ class Trainer:
         self.progress = Progress()
         # Compiling fuses the element-wise passes, which bound the speed on CPUs. One fixed window length.
         self.forward: Callable[..., Tensor] = (
-            torch.compile(self.net, dynamic=False) if config.compile else self.net  # type: ignore[assignment]
+            torch.compile(self.net, dynamic=False) if config.compile else self.net
         )
 
     @property
@@ -90,7 +90,9 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
         except Exception as error:
-            raise ModelError(f"{self.checkpoint} does not fit this config ({error}); use another folder") from error
+            raise ModelError(
+                f"{self.checkpoint} does not fit this config ({error}); use another folder"
+            ) from error
         self.progress = Progress(**state["progress"])
         return True
 
@@ -175,7 +177,7 @@ class Trainer:
         return {"denoise_gain_db": gains, "mean_denoise_gain_db": mean, "bits_per_sample": bits}
 
     def run(self) -> Iterator[dict[str, Any]]:
-        """Train until the config's hours of processor time are spent. Yields a record at each log line and at each checkpoint."""
+        """Train until the config's hours of processor time are spent; yield a record at log lines and checkpoints."""
         config, recent = self.config, []
         clock, processor = time.monotonic(), time.process_time()
         last_save = last_check = began = clock
@@ -188,7 +190,11 @@ class Trainer:
             clock, processor = now, used
             if self.progress.step % config.log_steps == 0:
                 speed = (self.progress.audio_seconds - audio_began) / (now - began)
-                yield {"bits": round(float(np.mean(recent)), 4), "audio_per_s": round(speed, 2), **self._where()}
+                yield {
+                    "bits": round(float(np.mean(recent)), 4),
+                    "audio_per_s": round(speed, 2),
+                    **self._where(),
+                }
                 recent = []
             if now - last_save > 60 * config.checkpoint_minutes:
                 self.save()

@@ -30,7 +30,6 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 import soundfile
-
 from salamander import RATE, Salamander, Score, build_cache, perform_midi, render_font, sustain
 from scores import compose
 

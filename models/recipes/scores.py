@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-
 from salamander import TAIL_SECONDS, Score, shaped
 
 MODES = {

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.memory
 
-Each length runs in a process of its own; the figure is its peak resident set, and what of it the imports alone take.
+Each length runs in a process of its own. Printed is its peak resident set, and that of loading the priors alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def step(seconds: int) -> None:
     setup = prepare(("speech", "piano"), None, None, None, None, "cpu", "consistent")
     torch.set_num_threads(1)
     if seconds:
-        mixture = 0.1 * torch.randn(1, seconds * setup.sample_rate, generator=torch.Generator().manual_seed(0))
+        mixture = 0.1 * torch.randn(
+            1, seconds * setup.sample_rate, generator=torch.Generator().manual_seed(0)
+        )
         draw_sources(mixture, setup.scores, Schedule((0.1,), 1, 1.0), seed=0)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.separate                     every fourth mixture, first 2.56 s, default settings
     python -m tests.benchmarks.separate --all --seconds 5.12
-    python -m tests.benchmarks.separate --calls --truth     also the curves over network calls and starts from the truth
+    python -m tests.benchmarks.separate --calls --truth     also over network calls, and started from the truth
 
-Writes benchmarks-out/separate.{json,md}. Run alone on a quiet machine for the seconds; the SI-SDR does not depend on it.
+Writes benchmarks-out/separate.{json,md}. The seconds want a quiet machine; the SI-SDR does not.
 """
 
 from __future__ import annotations
@@ -92,7 +92,10 @@ def rows(options: argparse.Namespace, setup: Setup, clean: Tensor) -> Iterator[d
     if options.truth:
         for sigma in TRUTH:
             schedule = Schedule(geometric_sigmas(sigma, low, len(base.sigmas)), base.steps, base.step_scale)
-            yield {"what": "from the truth", **measure(setup, clean, schedule, draws=1, start=clean, **common)}
+            yield {
+                "what": "from the truth",
+                **measure(setup, clean, schedule, draws=1, start=clean, **common),
+            }
 
 
 def table(found: list[dict[str, object]]) -> str:

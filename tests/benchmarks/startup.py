@@ -1,6 +1,6 @@
 """How long `audiofix --help` takes beyond Python's own start, and as a ratio to it. Least of ten, alternating.
 
-    python -m tests.benchmarks.startup
+python -m tests.benchmarks.startup
 """
 
 from __future__ import annotations

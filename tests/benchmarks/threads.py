@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.threads
 
-Prints the seconds of one score of two sources over 4 s: both on all torch threads, one source after the other; and each on
-one thread, both at once. Medians of five, alternating.
+Prints the seconds of one score of two sources over 4 s: one source after the other on all torch threads, and both
+at once on half of them each. Medians of five, alternating.
 """
 
 from __future__ import annotations

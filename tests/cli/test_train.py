@@ -8,7 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
+from audiofix.hub.registry import load_prior
 from audiofix.training import trainer as training
 from tests.hub.tiny import TINY
 
@@ -137,3 +139,25 @@ def test_bad_configs(run, config):
     assert "windows" in result.stderr
     config.write_text(CONFIG.replace("corpus", "elsewhere"))
     assert run("train", config).exit_code == 3
+
+
+@pytest.mark.usefixtures("tiny_models")
+def test_starts_from_a_model_with_its_hours(run, config):
+    result = run("train", config, "--start-from", "tiny-speech", "--hours", 0.5, "-o", "runs/next")
+    assert result.exit_code == 0, result.stderr
+    # The model brought 0.5 h, all that was asked for: nothing is trained, its weights are kept.
+    assert "starting from tiny-speech: 0.5 h" in result.stdout
+    state = torch.load("runs/next/checkpoint.pt", weights_only=True)
+    assert state["progress"]["step"] == 0
+    assert state["progress"]["core_hours"] == 0.5
+    kept = load_prior("tiny-speech").nets
+    for name, value in next(iter(kept.values())).state_dict().items():
+        assert torch.equal(state["average"][name], value)
+
+
+@pytest.mark.usefixtures("tiny_models")
+def test_a_model_of_other_sizes_is_no_start(run, config):
+    config.write_text(config.read_text().replace("slow_channels = 8", "slow_channels = 16"))
+    result = run("train", config, "--start-from", "tiny-speech")
+    assert result.exit_code == 4
+    assert "other sizes" in result.stderr

@@ -89,7 +89,9 @@ def test_si_sdr_ignores_scale_and_offset() -> None:
 def test_si_sdr_of_orthogonal_error_is_known() -> None:
     t = torch.arange(1000) * 2 * math.pi / 1000
     # Whole periods: sine and cosine are orthogonal and without mean; 20 dB apart.
-    assert si_sdr(torch.sin(5 * t) + 0.1 * torch.cos(7 * t), torch.sin(5 * t)).item() == pytest.approx(20, abs=1e-4)
+    assert si_sdr(torch.sin(5 * t) + 0.1 * torch.cos(7 * t), torch.sin(5 * t)).item() == pytest.approx(
+        20, abs=1e-4
+    )
 
 
 def test_si_sdr_of_silence_is_refused() -> None:

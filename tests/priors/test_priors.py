@@ -28,7 +28,9 @@ def test_wavenet_score_is_the_gradient_by_differences() -> None:
     for sample in (0, 1, 15, 16, 40, 69):
         nudge = torch.zeros_like(x)
         nudge[:, sample] = step
-        rise = (prior.log_density(x + nudge, sigma) - prior.log_density(x - nudge, sigma)).sum(dim=1) / (2 * step)
+        rise = (prior.log_density(x + nudge, sigma) - prior.log_density(x - nudge, sigma)).sum(dim=1) / (
+            2 * step
+        )
         # Central differences: error of order step^2 times the third derivative, and round-off over step.
         assert torch.allclose(rise, score[:, sample], rtol=1e-6, atol=1e-6)
 

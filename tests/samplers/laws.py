@@ -19,7 +19,7 @@ FALSE_ALARM = 1e-6
 def langevin_law(
     mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean and covariance after the whole ladder of x' = projector (x - eta P (x - m) + sqrt(2 eta) n) + offset."""
+    """Mean and covariance after the ladder of x' = projector (x - eta P (x - m) + sqrt(2 eta) n) + offset."""
     identity = torch.eye(len(mean), dtype=mean.dtype)
     mean, cov = projector @ mean + offset, projector @ cov @ projector.T
     for level, sigma in enumerate(schedule.sigmas):
@@ -35,7 +35,7 @@ def langevin_law(
 def consistent_law(
     mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same for x' = projector D + offset + (1 - delta) (x - D) + fresh noise, with x - D = sigma^2 P (x - m)."""
+    """The same for x' = projector D + offset + (1 - delta) (x - D) + fresh noise; x - D = sigma^2 P (x - m)."""
     identity = torch.eye(len(mean), dtype=mean.dtype)
     sigmas = [s for s in schedule.sigmas for _ in range(schedule.steps)]
     kept = 1 - schedule.step_scale

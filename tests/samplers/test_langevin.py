@@ -68,7 +68,10 @@ def run_chain(kappa: float | None, seed: int) -> Tensor:
 
 
 def exact_law(kappa: float | None) -> tuple[Tensor, Tensor]:
-    start = torch.zeros(SIZE, dtype=torch.float64), SCHEDULE.sigmas[0] ** 2 * torch.eye(SIZE, dtype=torch.float64)
+    start = (
+        torch.zeros(SIZE, dtype=torch.float64),
+        SCHEDULE.sigmas[0] ** 2 * torch.eye(SIZE, dtype=torch.float64),
+    )
     identity = torch.eye(SIZE, dtype=torch.float64)
     if kappa is not None:
         return langevin_law(*start, guided_precision, SCHEDULE, identity, torch.zeros(SIZE).double())
@@ -84,7 +87,9 @@ def test_chain_follows_its_exact_law(kappa: float | None) -> None:
 
 @pytest.mark.parametrize("kappa", [None, KAPPA], ids=["projected", "guided"])
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda f: f.__name__)
-def test_broken_steps_are_caught(kappa: float | None, mutant: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_steps_are_caught(
+    kappa: float | None, mutant: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(langevin, "langevin_step", mutant)
     try:
         samples = run_chain(kappa, seed=11)
@@ -108,7 +113,11 @@ def test_bias_shrinks_in_proportion_to_the_step() -> None:
         start = torch.zeros(1, dtype=torch.float64), torch.eye(1, dtype=torch.float64)
         identity = torch.eye(1, dtype=torch.float64)
         _, cov = langevin_law(
-            *start, lambda _: (precision, torch.zeros(1).double()), schedule, identity, torch.zeros(1).double()
+            *start,
+            lambda _: (precision, torch.zeros(1).double()),
+            schedule,
+            identity,
+            torch.zeros(1).double(),
         )
         assert cov.item() == pytest.approx(1 / (2 * (1 - scale * 2 / 2)), rel=1e-9)
         excess.append(cov.item() - 0.5)
