@@ -13,7 +13,7 @@ import torch
 
 from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import FAMILIES, find_model, load_prior, model_hash, models_for_source
+from audiofix.hub.registry import FAMILIES, load_prior, model_hash, models_for_source, resolve_model
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.posterior import SourceScore
 from audiofix.priors.base import Prior
@@ -110,7 +110,10 @@ def prepare(
 
 
 def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[ModelCard, Path]]:
-    """A model for each source. `prior` names them all, or a family; a source `speech-2` is of kind speech."""
+    """A model for each source; a source `speech-2` is of kind speech.
+
+    `prior` gives a name or a folder for each, or one family for all; None takes the first found.
+    """
     kinds = [re.sub(r"-\d+$", "", source) for source in sources]
     if prior is None or prior in FAMILIES:
         found = [models_for_source(kind) for kind in kinds]
@@ -129,4 +132,4 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[Model
                 f"--prior names {len(names)} models for {len(sources)} sources; give one for each source, "
                 f"or one of the families {', '.join(FAMILIES)}"
             )
-    return [find_model(name) for name in names]
+    return [resolve_model(name) for name in names]

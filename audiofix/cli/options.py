@@ -75,7 +75,7 @@ Prior = Annotated[
     typer.Option(
         "--prior",
         metavar="NAME[,NAME]",
-        help="Models, one for each source, or a family. Default: the first found for each source.",
+        help="Models, by name or folder, one for each source; or a family. Default: the first found.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

@@ -118,14 +118,18 @@ def load_prior(
 
     Raises ModelError when it is unknown or not what its card says, DeviceError when it does not fit the device.
     """
-    text = str(name_or_folder)
-    if isinstance(name_or_folder, Path) or "/" in text or os.sep in text:
-        home = Path(name_or_folder)
-        card = read_card(home)
-        home = home if home.is_dir() else home.parent
-    else:
-        card, home = find_model(text, folder)
+    card, home = resolve_model(name_or_folder, folder)
     return _build(card, home, device, bf16)
+
+
+def resolve_model(name_or_folder: str | Path, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
+    """Card and folder of a model given as `load_prior` takes it. Raises ModelError."""
+    text = str(name_or_folder)
+    if not (isinstance(name_or_folder, Path) or "/" in text or os.sep in text):
+        return find_model(text, folder)
+    home = Path(name_or_folder)
+    card = read_card(home)
+    return card, home if home.is_dir() else home.parent
 
 
 def verify(card: ModelCard, folder: Path) -> list[str]:
@@ -192,6 +196,7 @@ __all__ = [
     "model_folders",
     "model_hash",
     "models_for_source",
+    "resolve_model",
     "scan_models",
     "verify",
 ]

@@ -177,7 +177,7 @@ class Trainer:
         return {"denoise_gain_db": gains, "mean_denoise_gain_db": mean, "bits_per_sample": bits}
 
     def run(self) -> Iterator[dict[str, Any]]:
-        """Train until the config's hours of processor time are spent; yield a record at log lines and checkpoints."""
+        """Train until the config's processor hours are spent; yield a record at log lines and checkpoints."""
         config, recent = self.config, []
         clock, processor = time.monotonic(), time.process_time()
         last_save = last_check = began = clock

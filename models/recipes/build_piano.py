@@ -84,7 +84,7 @@ def sound_font(downloads: Path) -> Path:
             subprocess.run(["apt-get", "download", "fluid-soundfont-gm"], cwd=downloads, check=True)
         subprocess.run(["dpkg", "-x", next(downloads.glob(pattern)), downloads / "_fluid"], check=True)
     # fluidsynth plays its default font when the path is wrong, so look at the file itself.
-    with open(font, "rb") as file:
+    with font.open("rb") as file:
         if file.read(4) != b"RIFF" or font.stat().st_size != 148398306:
             raise SystemExit(f"{font} is not the FluidR3 that this corpus is made with")
     return font

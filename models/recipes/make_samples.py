@@ -1,8 +1,8 @@
 """Cut samples/{speech,piano,mix}.wav from the held-out splits of the corpora.
 
 Speech: Carlo (Asterisk core sounds it, CC-BY-3.0), a speaker in no training set, prompt `vm-review`.
-Piano: The Entertainer (Mutopia, public domain), a piece in no training set, rendered from the Salamander Grand Piano
-(A. Holm, CC-BY-3.0).
+Piano: The Entertainer (Mutopia, public domain), a piece in no training set, rendered from the Salamander Grand
+Piano (A. Holm, CC-BY-3.0).
 
     python models/recipes/make_samples.py --corpora corpora --out samples
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,7 @@ def measure(
     ]
     seconds = (time.perf_counter() - began) / (len(clean) * clean.shape[2] / setup.sample_rate)
     calls = (schedule.total_steps + 1) * draws
-    print(f"  {sampler} {len(schedule.sigmas)} levels x {schedule.steps}, {draws} draws: done", flush=True)
+    print(f"  {sampler}, {calls} calls: {figures(mean_of_draws(drawn), clean)}", flush=True)
     return {
         "sampler": sampler, "levels": len(schedule.sigmas), "steps": schedule.steps, "draws": draws,
         "step_scale": schedule.step_scale, "sigma_high": round(schedule.sigmas[0], 4),
@@ -85,6 +86,12 @@ def rows(options: argparse.Namespace, setup: Setup, clean: Tensor) -> Iterator[d
     for draws in options.draws:
         yield {"what": "from the mixture", **measure(setup, clean, base, draws=draws, **common)}
     high, low = base.sigmas[0], base.sigmas[-1]
+    for pair in options.models:
+        other = prepare(
+            SOURCES, pair, options.levels, options.steps, options.step_scale, "auto", options.sampler
+        )
+        hours = "/".join(f"{card.hours:g}" for card in other.cards)
+        yield {"what": f"{hours} h of training", **measure(other, clean, base, draws=1, **common)}
     if options.calls:
         for levels, steps in CALLS:
             schedule = Schedule(geometric_sigmas(high, low, levels), steps, base.step_scale)
@@ -115,6 +122,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all 32 mixtures instead of every fourth")
     parser.add_argument("--seconds", type=float, default=2.56, help="of each mixture, from its start")
     parser.add_argument("--prior", help="models, as for audiofix separate")
+    parser.add_argument("--models", nargs="*", default=[], help="also other models: pairs of folders A,B")
     parser.add_argument("--sampler", default="consistent", choices=list(SAMPLERS))
     parser.add_argument("--levels", type=int)
     parser.add_argument("--steps", type=int)
@@ -124,6 +132,7 @@ def main() -> None:
     parser.add_argument("--calls", action="store_true", help="also a curve over network calls")
     parser.add_argument("--truth", action="store_true", help="also started from the truth at several sigma")
     options = parser.parse_args()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // len(SOURCES)))
     setup = prepare(
         SOURCES, options.prior, options.levels, options.steps, options.step_scale, "auto", options.sampler
     )
