@@ -22,8 +22,9 @@ from audiofix.runtime.executor import Executor
 from audiofix.samplers.consistent import fresh_noise
 from audiofix.separation import SAMPLERS
 
-# Samples in one network call: the halo on both sides (about 1.1 s) is worth it, and memory stays below 1 GB.
-CHUNK = 10 * 16000
+# Samples in one network call: long beside the halo of 0.6 s on both sides, and two priors at once stay below 2 GB
+# (tests/benchmarks/memory.py).
+CHUNK = 4 * 16000
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
 

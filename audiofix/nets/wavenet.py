@@ -15,7 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiofix.nets.layers import GatedStack, SigmaEmbedding, adaptive_fir, trailing_windows
+from audiofix.nets.layers import (
+    GatedStack,
+    SigmaEmbedding,
+    adaptive_fir,
+    adaptive_fir_in_blocks,
+    trailing_windows,
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,8 @@ class TieredWaveNet(nn.Module):
         middle = self.middle(middle + self.middle_in(past(c.middle_window, c.middle_hop)), embedding)
         slow_taps, middle_taps = self.slow_filter(slow), self.middle_filter(middle)
         with torch.autocast(x.device.type, enabled=False):
-            long_term = adaptive_fir(scaled, slow_taps.to(x.dtype), c.slow_hop)
+            predict = adaptive_fir if self.training else adaptive_fir_in_blocks
+            long_term = predict(scaled, slow_taps.to(x.dtype), c.slow_hop)
             short_term = adaptive_fir(scaled, middle_taps.to(x.dtype), c.middle_hop)
         guess = torch.stack([long_term, short_term], dim=2)
         fast = self._raise(self.middle_up(middle), c.fast_channels)

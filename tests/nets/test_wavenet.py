@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from audiofix.nets.layers import adaptive_fir, trailing_windows
+from audiofix.nets.layers import adaptive_fir, adaptive_fir_in_blocks, trailing_windows
 from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
 from audiofix.numerics.companding import mu_law_levels
 
@@ -70,6 +70,19 @@ def test_adaptive_fir_is_the_sum_written_out() -> None:
     padded = torch.cat([torch.zeros(5), x[0]])
     expected = [sum(taps[0, t // 4, j] * padded[5 + t - 1 - j] for j in range(5)) for t in range(12)]
     assert torch.allclose(adaptive_fir(x, taps, 4)[0], torch.stack(expected), atol=1e-6)
+
+
+def test_fir_in_blocks_is_the_plain_one_with_its_gradients() -> None:
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 44, generator=generator, dtype=torch.float64, requires_grad=True)
+    taps = torch.randn(2, 11, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 44, generator=generator, dtype=torch.float64)
+    plain, blocks = adaptive_fir(x, taps, 4), adaptive_fir_in_blocks(x, taps, 4, block=3)
+    assert torch.allclose(plain, blocks, atol=1e-12)
+    for one, other in zip(
+        *(torch.autograd.grad((weight * y).sum(), (x, taps)) for y in (plain, blocks)), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-12)
 
 
 def test_trailing_windows_hold_the_strict_past() -> None:
