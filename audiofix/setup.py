@@ -24,7 +24,7 @@ from audiofix.separation import SAMPLERS
 
 # Samples in one network call: long beside the halo of 0.6 s on both sides, and two priors at once stay below 2 GB
 # (tests/benchmarks/memory.py).
-CHUNK = 4 * 16000
+CHUNK = 3 * 16000
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
 
