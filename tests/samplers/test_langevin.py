@@ -131,3 +131,27 @@ def test_divergence_names_level_step_and_remedy() -> None:
     chain = langevin.annealed_langevin(torch.ones(1, 1, 4), lambda x, s: 50 * x / s**2, schedule, noise)
     with pytest.raises(DivergenceError, match=r"level 1, step \d+ .*halve --step-scale"):
         drive(chain)
+
+
+def test_the_ladder_ends_at_the_posterior() -> None:
+    """After a long ladder the chain's law is that of independent sources given their sum, up to the step's bias."""
+    schedule = Schedule(geometric_sigmas(0.5, 0.02, 40), steps=400, step_scale=0.05)
+    identity = torch.eye(SIZE, dtype=torch.float64)
+    mix = torch.eye(TIME, dtype=torch.float64).repeat(1, SOURCES)
+    projector = identity - mix.T @ mix / SOURCES
+    start = torch.zeros(SIZE, dtype=torch.float64), 0.25 * identity
+    mean, cov = langevin_law(*start, joint_precision, schedule, projector, mix.T @ RECORDING / SOURCES)
+    precision, centre = joint_precision(schedule.sigmas[-1])
+    prior_cov = torch.linalg.inv(precision)
+    gain = prior_cov @ mix.T @ torch.linalg.inv(mix @ prior_cov @ mix.T)
+    exact_mean = centre + gain @ (RECORDING - mix @ centre)
+    exact_cov = prior_cov - gain @ mix @ prior_cov
+    # A direction of precision p freezes where steps delta sigma^2 p falls below 1; there sigma^2 p = 1/20 of the
+    # smoothing is still in its mean.
+    moved = (exact_mean - mix.T @ RECORDING / SOURCES).abs().max()
+    assert (mean - exact_mean).abs().max() < moved / (schedule.steps * schedule.step_scale)
+    # A step eta inflates a direction of precision p by 1 / (1 - eta p / 2); eta p <= 0.05 here.
+    values, vectors = torch.linalg.eigh(exact_cov)
+    ratio = (vectors.T @ cov @ vectors).diagonal()[values > 1e-9] / values[values > 1e-9]
+    assert ratio.min() > 1 - 1e-3
+    assert ratio.max() < 1 / (1 - 0.05 / 2) + 1e-3
