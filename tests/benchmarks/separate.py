@@ -1,10 +1,10 @@
 """Separation on the fixed evaluation set: SI-SDR of each stem, against network calls and against the mixture.
 
     python -m tests.benchmarks.separate                     every fourth mixture, first 2.56 s, default settings
-    python -m tests.benchmarks.separate --all --seconds 5.12
+    python -m tests.benchmarks.separate --every 1 --seconds 5.12
     python -m tests.benchmarks.separate --calls --truth     also over network calls, and started from the truth
 
-Writes benchmarks-out/separate.{json,md}. The seconds want a quiet machine; the SI-SDR does not.
+Writes benchmarks-out/NAME.{json,md}. The seconds want a quiet machine; the SI-SDR does not.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ CALLS = ((6, 1), (12, 1), (24, 1), (96, 1))
 TRUTH = (0.05, 0.1, 0.2, 0.5)
 
 
-def read_mixtures(folder: Path, everything: bool, seconds: float) -> tuple[list[str], Tensor]:
+def read_mixtures(folder: Path, every: int, seconds: float) -> tuple[list[str], Tensor]:
     """Names and clean sources, (mixture, source, time), of the protocol's pairs."""
     pairs = [(i, i) for i in range(16)] + [(i, (i + 5) % 16) for i in range(16)]
-    chosen = pairs if everything else pairs[::4]
+    chosen = pairs[::every]
     frames = round(seconds * 16000)
 
     def read(kind: str, index: int) -> Tensor:
@@ -119,7 +119,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--eval", type=Path, default=HERE / "eval", help="folder with speech/ and piano/")
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"))
-    parser.add_argument("--all", action="store_true", help="all 32 mixtures instead of every fourth")
+    parser.add_argument("--name", default="separate", help="of the files that are written")
+    parser.add_argument("--every", type=int, default=4, help="1: all 32 mixtures; 4: every fourth")
     parser.add_argument("--seconds", type=float, default=2.56, help="of each mixture, from its start")
     parser.add_argument("--prior", help="models, as for audiofix separate")
     parser.add_argument("--models", nargs="*", default=[], help="also other models: pairs of folders A,B")
@@ -136,14 +137,14 @@ def main() -> None:
     setup = prepare(
         SOURCES, options.prior, options.levels, options.steps, options.step_scale, "auto", options.sampler
     )
-    names, clean = read_mixtures(options.eval, options.all, options.seconds)
+    names, clean = read_mixtures(options.eval, options.every, options.seconds)
     print(f"{len(names)} mixtures of {options.seconds:g} s, seed {options.seed}", flush=True)
     found = list(rows(options, setup, clean))
     options.out.mkdir(parents=True, exist_ok=True)
     record = {"mixtures": names, "seconds": options.seconds, "seed": options.seed, "models": setup.described(),
               "rows": found}  # fmt: skip
-    (options.out / "separate.json").write_text(json.dumps(record, indent=1) + "\n")
-    (options.out / "separate.md").write_text(table(found))
+    (options.out / f"{options.name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    (options.out / f"{options.name}.md").write_text(table(found))
     print(table(found))
 
 

@@ -134,7 +134,7 @@ def test_divergence_names_level_step_and_remedy() -> None:
 
 
 def test_the_ladder_ends_at_the_posterior() -> None:
-    """After a long ladder the chain's law is that of independent sources given their sum, up to the step's bias."""
+    """After a long ladder the law is that of independent sources given their sum, up to the step's bias."""
     schedule = Schedule(geometric_sigmas(0.5, 0.02, 40), steps=400, step_scale=0.05)
     identity = torch.eye(SIZE, dtype=torch.float64)
     mix = torch.eye(TIME, dtype=torch.float64).repeat(1, SOURCES)
