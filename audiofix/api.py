@@ -78,11 +78,12 @@ def plan(
     draws: int = 1,
     seed: int = 0,
     device: str = "auto",
-    sampler: str = "consistent",
+    sampler: str | None = None,
     references: Mapping[str, Audio] | None = None,
 ) -> Plan:
     """Check everything that `separate` would check and estimate its cost from one short network call."""
     _check_input(audio, sources, draws, seed, references)
+    audio = replace(audio, samples=audio.samples.float())
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
@@ -111,7 +112,7 @@ def separate(
     draws: int = 1,
     seed: int = 0,
     device: str = "auto",
-    sampler: str = "consistent",
+    sampler: str | None = None,
     references: Mapping[str, Audio] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Separation:
@@ -134,7 +135,8 @@ def separate(
     device
         auto, cpu, cuda, cuda:N or mps.
     sampler
-        `consistent` (annealed Langevin whose noise always fits its level; few steps) or `langevin` (as published).
+        `consistent` (its noise always fits its level; few steps, draws that spread too little) or `langevin` (as
+        published). The default is langevin where `steps` is above 1, else consistent.
     references
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
@@ -147,6 +149,7 @@ def separate(
     """
     references = references or {}
     _check_input(audio, sources, draws, seed, references)
+    audio = replace(audio, samples=audio.samples.float())
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
@@ -156,7 +159,8 @@ def separate(
     drawn = [
         draw_sources(
             mixture,
-            setup.scores,
+            setup.score,
+            len(sources),
             setup.schedule,
             seed=seed,
             sampler=setup.sampler,
@@ -178,7 +182,7 @@ def separate(
             "draws": draws,
             "seed": seed,
             "device": device,
-            "sampler": sampler,
+            "sampler": setup.sampler,
             "levels": len(setup.schedule.sigmas),
             "steps": setup.schedule.steps,
             "step_scale": setup.schedule.step_scale,
@@ -277,7 +281,9 @@ def _check_input(
                 f"{clean.sample_rate} Hz; the mixture has {audio.channels}, {audio.length} at "
                 f"{audio.sample_rate} Hz; cut or resample the reference"
             )
-        if not bool(clean.samples.any()):
+        if not bool(torch.isfinite(clean.samples).all()):
+            raise InputError(f"reference {source} has NaN or infinite samples; repair or export it again")
+        if not bool((clean.samples != clean.samples[:, :1]).any(dim=1).all()):
             raise InputError(
-                f"reference {source} is silent, so its SI-SDR is not defined; give the clean source"
+                f"reference {source} is silent, so it has no SI-SDR; give the clean source itself"
             )

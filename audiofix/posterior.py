@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -15,29 +14,20 @@ ScoreFn = Callable[[Tensor, float], Tensor]  # all sources: (batch, source, time
 
 
 def prior_score(priors: Sequence[SourceScore]) -> ScoreFn:
-    """Score of independent sources: each from its own prior, all at once, a thread each.
-
-    Two networks on a core each are faster than one after the other on both cores (measured:
-    tests/benchmarks/threads.py), as long as torch itself is given no more threads than cores / sources.
-    """
+    """Score of independent sources: each from its own prior."""
 
     def score(x: Tensor, sigma: float) -> Tensor:
-        def one(index: int) -> Tensor:
-            return priors[index](x[:, index], sigma)
-
-        with ThreadPoolExecutor(max_workers=len(priors)) as pool:
-            return torch.stack(list(pool.map(one, range(len(priors)))), dim=1)
+        return torch.stack([prior(x[:, i], sigma) for i, prior in enumerate(priors)], dim=1)
 
     return score
 
 
-def guided_score(priors: Sequence[SourceScore], measurement: Measurement, kappa: float) -> ScoreFn:
+def guided_score(prior: ScoreFn, measurement: Measurement, kappa: float) -> ScoreFn:
     """Prior score plus measurement score (PnF eq. 2); kappa sigma^2 widens the measurement's variance.
 
     A step of size delta sigma^2 multiplies a mixture's residual by 1 - N delta / kappa: keep kappa above
     N delta / 2 for N sources, or it diverges.
     """
-    prior = prior_score(priors)
 
     def score(x: Tensor, sigma: float) -> Tensor:
         return prior(x, sigma) + measurement.score(x, sigma, kappa)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from audiofix.separation import SAMPLERS
 from audiofix.setup import Setup
 from audiofix.types import Audio
 
@@ -24,7 +25,7 @@ def describe(
 ) -> dict[str, Any]:
     """A JSON-ready report: version, settings, models with their hashes, schedule, input, cost, remarks."""
     return {
-        "audiofix": version("audiofix"),
+        "audiofix": _version(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "task": "separate",
@@ -43,14 +44,31 @@ def describe(
         "working_gain_db": float(20 * torch.log10(torch.tensor(gain))),
         "seconds": seconds,
         "seconds_per_audio_second": seconds / audio.seconds,
-        "notes": _notes(setup, audio),
+        "notes": _notes(setup, audio, settings["sources"]),
     }
 
 
-def _notes(setup: Setup, audio: Audio) -> list[str]:
-    if audio.sample_rate <= setup.sample_rate:
-        return []
-    return [
-        f"the priors know sound up to {setup.sample_rate // 2} Hz: what lies above is not in the stems but in "
-        "the residual"
-    ]
+def _version() -> str:
+    try:
+        return version("audiofix")
+    except PackageNotFoundError:  # a checkout that is on the path but not installed
+        return "0+unknown"
+
+
+def _notes(setup: Setup, audio: Audio, sources: list[str]) -> list[str]:
+    notes = []
+    if audio.sample_rate > setup.sample_rate:
+        notes.append(
+            f"the priors know sound up to {setup.sample_rate // 2} Hz: what lies above is not in the stems but "
+            "in the residual"
+        )
+    for source, card in zip(sources, setup.cards, strict=True):
+        if card.source != source.partition("-")[0]:
+            notes.append(f"{source} was drawn with {card.name}, a prior of {card.source}")
+    wanted, sigmas = SAMPLERS[setup.sampler], setup.schedule.sigmas
+    if wanted.sigma_high > sigmas[0] or (len(sigmas) > 1 and wanted.sigma_low < sigmas[-1]):
+        notes.append(
+            f"the ladder is cut to what the priors know: sigma {sigmas[0]:g} to {sigmas[-1]:g} instead of "
+            f"{wanted.sigma_high:g} to {wanted.sigma_low:g}"
+        )
+    return notes

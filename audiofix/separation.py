@@ -13,7 +13,7 @@ from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.operators.base import Measurement
 from audiofix.operators.mixture import Mixture
-from audiofix.posterior import SourceScore, guided_score, prior_score
+from audiofix.posterior import ScoreFn, guided_score
 from audiofix.samplers.base import Info, State, drive
 from audiofix.samplers.consistent import consistent_annealing
 from audiofix.samplers.langevin import annealed_langevin
@@ -43,7 +43,8 @@ SAMPLERS = {
 
 def draw_sources(
     mixture: Tensor,
-    scores: Sequence[SourceScore],
+    prior: ScoreFn,
+    sources: int,
     schedule: Schedule,
     *,
     seed: int,
@@ -53,29 +54,34 @@ def draw_sources(
     kappa: float | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    """One posterior draw of the sources by annealed Langevin dynamics (PnF section 4).
+    """One draw of the sources given their sum, by annealed Langevin dynamics (PnF section 4) or a variant of it.
 
-    mixture: (batch, time) at the level the priors were trained for; scores: one for each source; sampler: a
-    name in SAMPLERS. Without `kappa` the sum is exact at all times: "langevin" lives on the sources that add up
-    to the mixture, "consistent" projects its clean estimates there. With `kappa` the sum is held by a Gaussian
-    of variance kappa sigma^2 (PnF eq. 2; the authors use 1/15).
+    "langevin" tends to draws from the posterior as its ladder gets long and its steps small. "consistent" does
+    not: with step scale 1 its draws spread about half as much as the posterior's, around nearly the same mean
+    (tests/samplers/test_consistent.py has the exact figure for Gaussian priors). It is the better estimate and
+    the poorer measure of uncertainty.
+
+    mixture: (batch, time) at the level the priors were trained for; prior: score of (batch, source, time) under
+    the sources' priors; sampler: a name in SAMPLERS. Without `kappa` the sum is exact at all times: "langevin"
+    lives on the sources that add up to the mixture, "consistent" projects its clean estimates there. With
+    `kappa` the sum is held by a Gaussian of variance kappa sigma^2 (PnF eq. 2; the authors use 1/15).
     The chain starts from `start` (batch, source, time), or from equal shares, plus noise at the first level.
     A last Tweedie step takes out the noise of the last level (Jolicoeur-Martineau et al. 2021), and a last
     projection makes the sum exact. Returns (batch, source, time).
     """
     operator, y = Mixture(), mixture[:, None]
-    shape = (len(mixture), len(scores), mixture.shape[1])
+    shape = (len(mixture), sources, mixture.shape[1])
     noise = noise_source(shape, seed, draw)
-    begin = operator.start(y, len(scores)) if start is None else start
+    begin = operator.start(y, sources) if start is None else start
     x = begin + schedule.sigmas[0] * noise(-1, 0).to(mixture)
     walk = SAMPLERS[sampler].walk
     if kappa is None:
-        chain = walk(x, prior_score(scores), schedule, noise, lambda state: operator.project(state, y))
+        chain = walk(x, prior, schedule, noise, lambda state: operator.project(state, y))
     else:
-        chain = walk(x, guided_score(scores, Measurement(operator, y), kappa), schedule, noise)
+        chain = walk(x, guided_score(prior, Measurement(operator, y), kappa), schedule, noise)
     x = drive(chain, callback)
     last = schedule.sigmas[-1]
-    clean = denoised_from_score(x, prior_score(scores)(x, last), last)
+    clean = denoised_from_score(x, prior(x, last), last)
     return operator.project(clean, y)
 
 

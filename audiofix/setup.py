@@ -15,14 +15,14 @@ from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import FAMILIES, load_prior, model_hash, models_for_source, resolve_model
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
-from audiofix.posterior import SourceScore
+from audiofix.posterior import ScoreFn
 from audiofix.priors.base import Prior
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
 from audiofix.samplers.consistent import fresh_noise
 from audiofix.separation import SAMPLERS
 
-# Samples in one network call: long beside the halo of 0.6 s on both sides, and two priors at once stay below 2 GB
+# Samples in one network call: long beside the halo of 0.44 s on both sides, and two priors at once stay below 2 GB
 # (tests/benchmarks/memory.py).
 CHUNK = 3 * 16000
 # Sources are brought to this RMS: clips in training lie around it.
@@ -48,9 +48,9 @@ class Setup:
         return self.priors[0].sample_rate
 
     @property
-    def scores(self) -> list[SourceScore]:
-        """One chunked score function for each source."""
-        return [self.executor.spread(prior) for prior in self.priors]
+    def score(self) -> ScoreFn:
+        """Chunked score of (batch, source, time) under the priors."""
+        return self.executor.together(self.priors)
 
     def described(self) -> list[dict[str, Any]]:
         """What the models are, for a report."""
@@ -60,18 +60,18 @@ class Setup:
         ]
 
     def cost(self, channels: int, length: int) -> tuple[float, int]:
-        """(seconds of one step, bytes at its peak) of all priors, from one short timed call of each."""
-        probe = torch.zeros(1, min(length, self.sample_rate))
-        sigma = self.schedule.sigmas[0]
+        """(seconds of one step, bytes at its peak) of all priors, from the second of two short calls."""
+        probe = torch.zeros(1, len(self.priors), min(length, self.sample_rate))
+        sigma, score = self.schedule.sigmas[0], self.score
+        score(probe, sigma)
         began = time.perf_counter()
-        for score in self.scores:
-            score(probe, sigma)
-        each = (time.perf_counter() - began) / probe.shape[1]
+        score(probe, sigma)
+        each = (time.perf_counter() - began) / probe.shape[2]
         halo = max(prior.halo or 0 for prior in self.priors)
         chunks = -(-length // self.executor.chunk)
         worked = length + 2 * halo * (chunks - 1)
-        # About 2.5 kB a sample in flight: measured peak of the shipped networks, with their gradient.
-        peak = 2500 * channels * min(length, self.executor.chunk + 2 * halo)
+        # About 7.5 kB a sample in flight: measured peak of the shipped networks with their gradient, all at once.
+        peak = 7500 * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
         return each * worked * channels, peak
 
 
@@ -82,9 +82,15 @@ def prepare(
     steps: int | None,
     step_scale: float | None,
     device: str,
-    sampler: str,
+    sampler: str | None,
 ) -> Setup:
-    """Choose and load the priors of the sources, and lay out the schedule between the levels they know."""
+    """Choose and load the priors of the sources, and lay out the schedule between the levels they know.
+
+    Without a sampler's name several steps a level mean Langevin dynamics, as published; one step a level
+    means consistent sampling.
+    """
+    if sampler is None:
+        sampler = "langevin" if steps is not None and steps > 1 else "consistent"
     if sampler not in SAMPLERS:
         raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
     where = pick_device(device)

@@ -12,7 +12,7 @@ from audiofix import api
 from audiofix.errors import DeviceError, InputError, ModelError, SettingError
 from audiofix.types import Audio
 
-QUICK = {"levels": 4, "steps": 2, "step_scale": 0.9, "device": "cpu"}
+QUICK = {"levels": 4, "steps": 2, "step_scale": 0.9, "device": "cpu", "sampler": "consistent"}
 
 
 def noise(channels: int = 1, length: int = 1600, seed: int = 0) -> torch.Tensor:
@@ -71,7 +71,7 @@ def test_seed_repeats_and_draws_differ_and_average() -> None:
 @pytest.mark.parametrize("sampler", ["consistent", "langevin"])
 def test_progress_counts_every_step(sampler: str) -> None:
     seen: list[api.Progress] = []
-    audiofix.separate(mixture(), draws=2, sampler=sampler, progress=seen.append, **QUICK)
+    audiofix.separate(mixture(), draws=2, progress=seen.append, **{**QUICK, "sampler": sampler})
     assert [p.done for p in seen] == list(range(1, 17))
     assert {p.total for p in seen} == {16}
     assert (seen[-1].draw, seen[-1].level, seen[-1].step) == (2, 4, 2)
@@ -85,6 +85,29 @@ def test_references_are_scored_before_and_after() -> None:
     assert list(scores) == ["speech"]
     # Independent noise of 1600 samples: the projection takes about 1/1600 of its energy, -32 dB; never above -10.
     assert scores["speech"]["before"] < -10
+
+
+@pytest.mark.usefixtures("tiny_models")
+def test_several_steps_a_level_are_langevin_as_published() -> None:
+    published = api.plan(mixture(), levels=24, steps=256, device="cpu")
+    assert published.network_calls == 2 * (24 * 256 + 1)
+    assert published.schedule.step_scale == 0.05
+    # The published ladder, cut to what the priors know.
+    assert published.schedule.sigmas[0] == 1.0
+    assert published.schedule.sigmas[-1] == pytest.approx(0.001)
+    report = audiofix.separate(mixture(), levels=4, steps=2, device="cpu").report
+    assert report["settings"]["sampler"] == "langevin"
+    assert "ladder is cut" in report["notes"][0]
+
+
+@pytest.mark.usefixtures("tiny_models")
+def test_float64_and_foreign_priors_are_taken_and_named() -> None:
+    given = Audio(noise().double(), 16000)
+    report = audiofix.separate(given, prior="tiny-piano,tiny-speech", **QUICK).report
+    assert report["notes"] == [
+        "speech was drawn with tiny-piano, a prior of piano",
+        "piano was drawn with tiny-speech, a prior of speech",
+    ]
 
 
 @pytest.mark.usefixtures("tiny_models")
@@ -113,6 +136,11 @@ def test_plan_counts_what_separate_will_call() -> None:
         ({"references": {"drums": mixture()}}, SettingError, "drums"),
         ({"references": {"speech": mixture(2)}}, InputError, "2 channels"),
         ({"references": {"speech": Audio(torch.zeros(1, 1600), 16000)}}, InputError, "silent"),
+        (
+            {"references": {"speech": Audio(torch.full((1, 1600), float("inf")), 16000)}},
+            InputError,
+            "infinite",
+        ),
     ],
 )
 def test_bad_settings_are_refused_before_computing(change: dict, error: type, words: str) -> None:

@@ -6,17 +6,18 @@ import pytest
 import torch
 
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
+from audiofix.posterior import prior_score
 from audiofix.separation import SAMPLERS, draw_sources, mean_of_draws
 from tests.samplers.test_langevin import RECORDING, TIME, priors
 
 SCHEDULE = Schedule(geometric_sigmas(0.5, 0.02, 12), steps=3, step_scale=0.9)
-SCORES = [p.score for p in priors()]
+PRIOR = prior_score([p.score for p in priors()])
 
 
 def draw(sampler: str, batch: int = 50, **options: object) -> torch.Tensor:
     mixture = RECORDING.expand(batch, TIME)
     settings = {"seed": 1, "sampler": sampler, **options}
-    return draw_sources(mixture, SCORES, SCHEDULE, **settings)  # type: ignore[arg-type]
+    return draw_sources(mixture, PRIOR, 2, SCHEDULE, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kappa", [None, 1.5], ids=["projected", "guided"])
@@ -47,8 +48,8 @@ def test_the_mean_of_many_draws_is_near_the_posterior_mean(sampler: str) -> None
 def test_start_matters_when_the_ladder_starts_low() -> None:
     short = Schedule((0.01,), steps=1, step_scale=1.0)
     start = torch.stack([RECORDING, torch.zeros(TIME).double()])[None]
-    near = draw_sources(RECORDING[None], SCORES, short, seed=0, start=start)
-    far = draw_sources(RECORDING[None], SCORES, short, seed=0)
+    near = draw_sources(RECORDING[None], PRIOR, 2, short, seed=0, start=start)
+    far = draw_sources(RECORDING[None], PRIOR, 2, short, seed=0)
     assert (near - start).abs().max() < (far - start).abs().max()
 
 

@@ -113,11 +113,13 @@ StepScale = Annotated[
     ),
 ]
 Sampler = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--sampler",
         metavar="NAME",
-        help="consistent (few steps), or langevin: the published one, made for --levels 24 --steps 256.",
+        help="consistent: one step a level. langevin: as published, 24 levels of 256 steps. Default: langevin "
+        "where --steps is above 1.",
+        show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]

@@ -89,8 +89,8 @@ def adding_up(
         rounded, rest, left_out = _round(mixture.samples, sets, residual.samples, subtype, want_residual)
         every = [samples for one in rounded for samples in one.values()] + ([] if rest is None else [rest])
         fitting = output_format(mixture, max(peak_of(samples, subtype) for samples in every))
-        if fitting[1] == subtype:
-            break
+        if subtype in (fitting[1], "FLOAT"):
+            break  # float holds everything: without this, a peak that only rounding lifts would go back and forth
         container, subtype, suffix = fitting  # rounding or the residual went over full scale: float holds it
 
     def audio(samples: Tensor) -> Audio:

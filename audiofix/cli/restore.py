@@ -52,7 +52,7 @@ def separate(
     levels: options.Levels = None,
     steps: options.Steps = None,
     step_scale: options.StepScale = None,
-    sampler: options.Sampler = "consistent",
+    sampler: options.Sampler = None,
     draws: options.Draws = 1,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -119,6 +119,7 @@ def _separate_one(path: Path, job: Job) -> None:
     references = {name: _read_reference(file, path, mixture) for name, file in job.references.items()}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    _share_cores(len(job.sources))
     if job.dry_run:
         planned = api.plan(mixture, job.sources, **job.settings, references=references)
         if job.as_json:
@@ -126,7 +127,6 @@ def _separate_one(path: Path, job: Job) -> None:
         else:
             show.plan(planned, folder)
         return
-    _share_cores(len(job.sources))
     with show.progress_bar(path.name) as progress:
         result = api.separate(mixture, job.sources, **job.settings, references=references, progress=progress)
     report = _completed(result.report, path, sha256, job)
@@ -141,7 +141,8 @@ def _share_cores(sources: int) -> None:
     """Every source is worked on by a thread of its own: torch's share of the cores is what is left for each."""
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // sources))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // sources))
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:

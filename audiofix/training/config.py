@@ -50,6 +50,8 @@ class TrainConfig:
                 all({"source", "licence"} == set(t) for t in self.trained_on),
                 "trained_on: source and licence each",
             ),
+            (self.family == "wavenet", "family: wavenet is the only one that can be trained"),
+            (self.log_steps > 0, "log_steps must be positive"),
             (self.hours > 0, "hours must be positive"),
             (0 <= self.decay_share <= 1, "decay_share lies between 0 and 1"),
             (0 <= self.ema < 1, "ema lies in [0, 1)"),
@@ -73,4 +75,7 @@ def read_config(path: Path) -> TrainConfig:
     if missing:
         raise SettingError(f"{path}: missing keys {', '.join(missing)}")
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return TrainConfig(**settings)
+    try:
+        return TrainConfig(**settings)
+    except TypeError as error:  # a text where a number belongs
+        raise SettingError(f"{path}: a value of the wrong type ({error})") from error

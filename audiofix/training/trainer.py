@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audiofix.errors import ModelError
+from audiofix.errors import ModelError, SettingError
 from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
 from audiofix.numerics.companding import mu_law_levels
 from audiofix.priors.wavenet import WaveNetPrior
@@ -39,13 +39,17 @@ class Progress:
     hours: float = 0.0
     core_hours: float = 0.0
     audio_seconds: float = 0.0
+    origin: int = 0  # steps' worth of data that the model it started from had seen
 
 
 def build_network(config: TrainConfig) -> TieredWaveNet:
-    """A fresh network, initialised from the config's seed without touching the global generator."""
+    """A fresh network, initialised from the config's seed; the global generator is left as it was."""
+    try:
+        net_config = WaveNetConfig.from_dict(config.network)
+    except TypeError as error:
+        raise SettingError(f"training config {config.name}, [network]: {error}") from error
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(config.seed)
-        net_config = WaveNetConfig.from_dict(config.network)
         return TieredWaveNet(net_config, mu_law_levels(net_config.levels))
 
 
@@ -105,7 +109,8 @@ class Trainer:
             raise ModelError("the model to start from has other sizes than the config; make them equal")
         for mine in (self.net, self.average):
             mine.load_state_dict(net.state_dict())
-        self.progress = Progress(core_hours=core_hours, audio_seconds=audio_seconds)
+        seen = int(audio_seconds * self.config.sample_rate / (self.config.batch * self.config.window))
+        self.progress = Progress(core_hours=core_hours, audio_seconds=audio_seconds, origin=seen)
 
     def save(self) -> None:
         """Write the checkpoint beside its place, then move it there."""
@@ -124,7 +129,7 @@ class Trainer:
         """One optimiser step; returns the batch's mean NLL in bits per sample."""
         config = self.config
         # Keyed by the step, so that a resumed run sees what an uninterrupted one would have seen.
-        generator = np.random.default_rng([config.seed, self.progress.step])
+        generator = np.random.default_rng([config.seed, self.progress.origin + self.progress.step])
         noise_generator = torch.Generator().manual_seed(int(generator.integers(2**62)))
         clean = training_batch(self.train, config.batch, config.window, config.gain_db, generator)
         sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
@@ -146,7 +151,8 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         # Early on the average must follow quickly: the usual ramp (1 + n) / (10 + n).
-        decay = min(self.config.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        steps = self.progress.origin + self.progress.step
+        decay = min(self.config.ema, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), 1 - decay)
 
     def validate(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def step(seconds: int) -> None:
         mixture = 0.1 * torch.randn(
             1, seconds * setup.sample_rate, generator=torch.Generator().manual_seed(0)
         )
-        draw_sources(mixture, setup.scores, Schedule((0.1,), 1, 1.0), seed=0)
+        draw_sources(mixture, setup.score, 2, Schedule((0.1,), 1, 1.0), seed=0)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

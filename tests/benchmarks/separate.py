@@ -4,6 +4,7 @@
     python -m tests.benchmarks.separate --every 1 --seconds 5.12
     python -m tests.benchmarks.separate --calls --truth     also over network calls, and started from the truth
 
+The mixtures go to the sampler as one batch at the level of the clips; files, rates and levels are not timed.
 Writes benchmarks-out/NAME.{json,md}. The seconds want a quiet machine; the SI-SDR does not.
 """
 
@@ -62,7 +63,14 @@ def measure(
     began = time.perf_counter()
     drawn = [
         draw_sources(
-            clean.sum(dim=1), setup.scores, schedule, seed=seed, sampler=sampler, draw=k, start=start
+            clean.sum(dim=1),
+            setup.score,
+            len(SOURCES),
+            schedule,
+            seed=seed,
+            sampler=sampler,
+            draw=k,
+            start=start,
         )
         for k in range(draws)
     ]

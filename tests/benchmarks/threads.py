@@ -14,7 +14,6 @@ import time
 
 import torch
 
-from audiofix.posterior import prior_score
 from audiofix.setup import prepare
 
 
@@ -33,12 +32,12 @@ def main() -> None:
 
     def in_turn() -> None:
         torch.set_num_threads(cores)
-        for index, score in enumerate(setup.scores):
-            score(x[:, index], 0.1)
+        for index, prior in enumerate(setup.priors):
+            setup.executor.spread(prior)(x[:, index], 0.1)
 
     def at_once() -> None:
         torch.set_num_threads(max(1, cores // 2))
-        prior_score(setup.scores)(x, 0.1)
+        setup.score(x, 0.1)
 
     in_turn(), at_once()
     pairs = [(seconds(in_turn), seconds(at_once)) for _ in range(5)]

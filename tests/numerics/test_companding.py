@@ -52,9 +52,9 @@ def test_nearest_level_is_nearest(x: torch.Tensor) -> None:
     assert torch.allclose((x - chosen).abs(), best, atol=1e-15)
 
 
-def test_round_trip_is_within_half_a_step_on_the_companded_axis() -> None:
+def test_quantising_is_within_half_the_step_at_hand() -> None:
     x = torch.linspace(-1, 1, 10_001, dtype=torch.float64)
     levels = mu_law_levels()
-    error = (x - levels[nearest_level(x, levels)]).abs()
-    widest = levels.diff().max()
-    assert error.max() <= widest / 2 + 1e-12
+    above = torch.searchsorted(levels, x.clamp(levels[0], levels[-1])).clamp(1, 255)
+    step = levels[above] - levels[above - 1]
+    assert ((x - levels[nearest_level(x, levels)]).abs() <= step / 2 + 1e-12).all()

@@ -67,7 +67,7 @@ def test_chunks_give_the_whole(length: int, chunk: int) -> None:
     assert torch.allclose(executor.spread(prior)(x, 0.1), prior.score(x, 0.1), atol=1e-11, rtol=1e-10)
 
 
-def test_a_halo_one_grid_cell_short_is_caught() -> None:
+def test_half_the_halo_is_caught() -> None:
     """The chunk test is not vacuous: with half the halo the numbers differ."""
     prior, x = wavenet_prior(), signal(800)
     whole = prior.score(x, 0.1)

@@ -72,3 +72,22 @@ def test_noise_fits_the_level_after_every_step() -> None:
 def test_a_ladder_too_steep_for_the_step_is_refused() -> None:
     with pytest.raises(SettingError, match="more --levels"):
         run_chain(Schedule((0.5, 0.05), steps=1, step_scale=0.3), projected=True)
+
+
+def test_its_draws_spread_half_as_much_as_the_posterior() -> None:
+    """A known bias, written in the docs: with step scale 1 the mean is right and the covariance is half."""
+    schedule = Schedule(geometric_sigmas(0.5, 0.002, 400), steps=1, step_scale=1.0)
+    mean, cov = exact_law(schedule, projected=True)
+    sigma = schedule.sigmas[-1]
+    precision, centre = joint_precision(sigma)
+    mix = torch.eye(TIME, dtype=torch.float64).repeat(1, SOURCES)
+    project = torch.eye(SIZE, dtype=torch.float64) - mix.T @ mix / SOURCES
+    clean = project @ (torch.eye(SIZE, dtype=torch.float64) - sigma**2 * precision)
+    mean = clean @ mean + project @ precision @ centre * sigma**2 + mix.T @ RECORDING / SOURCES
+    cov = clean @ cov @ clean.T
+    prior_cov = torch.linalg.inv(precision)
+    gain = prior_cov @ mix.T @ torch.linalg.inv(mix @ prior_cov @ mix.T)
+    exact_mean = centre + gain @ (RECORDING - mix @ centre)
+    ratio = cov.trace() / (prior_cov - gain @ mix @ prior_cov).trace()
+    assert 0.45 < ratio < 0.55
+    assert (mean - exact_mean).abs().max() < 0.02 * (exact_mean - mix.T @ RECORDING / SOURCES).abs().max()

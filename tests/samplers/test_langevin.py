@@ -62,7 +62,7 @@ def run_chain(kappa: float | None, seed: int) -> Tensor:
         )
     else:
         chain = langevin.annealed_langevin(
-            x, guided_score(both, Measurement(operator, y), kappa), SCHEDULE, noise
+            x, guided_score(prior_score(both), Measurement(operator, y), kappa), SCHEDULE, noise
         )
     return drive(chain).reshape(CHAINS, SIZE)
 
@@ -102,6 +102,9 @@ def test_projected_chain_stays_on_the_sum() -> None:
     sums = run_chain(None, seed=3).reshape(CHAINS, SOURCES, TIME).sum(dim=1)
     # One projection per step: the round-off of one sum of two float64 numbers of order 1.
     assert (sums - RECORDING).abs().max() < 1e-14
+
+
+# The next two look at the law itself; that the sampler follows it is tested above.
 
 
 def test_bias_shrinks_in_proportion_to_the_step() -> None:
