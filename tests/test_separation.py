@@ -8,7 +8,8 @@ import torch
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.posterior import prior_score
 from audiofix.separation import SAMPLERS, draw_sources, mean_of_draws
-from tests.samplers.test_langevin import RECORDING, TIME, priors
+from tests.samplers.laws import consistent_law, langevin_law, law_violations
+from tests.samplers.test_langevin import RECORDING, SIZE, SOURCES, TIME, joint_precision, priors
 
 SCHEDULE = Schedule(geometric_sigmas(0.5, 0.02, 12), steps=3, step_scale=0.9)
 PRIOR = prior_score([p.score for p in priors()])
@@ -31,18 +32,23 @@ def test_sources_add_up_and_repeat(sampler: str, kappa: float | None) -> None:
     assert not torch.equal(first, draw(sampler, kappa=kappa, draw=1))
 
 
+LAWS = {"langevin": langevin_law, "consistent": consistent_law}
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_mean_of_many_draws_is_near_the_posterior_mean(sampler: str) -> None:
-    first, second = priors()
-    total = first.covariance + second.covariance
-    gap = RECORDING - first.mean - second.mean
-    exact = torch.stack([p.mean + p.covariance @ torch.linalg.solve(total, gap) for p in (first, second)])
-    count = 4000
-    drawn = draw(sampler, batch=count)
-    # Spread of a draw over sqrt(count), 5 of them; and the ladder's own bias: it started from equal shares, and
-    # after 36 steps a fifth of the way to the posterior mean may be missing.
-    allowed = 5 * drawn.std(dim=0) / count**0.5 + 0.2 * (exact - RECORDING / 2).abs().max()
-    assert ((drawn.mean(dim=0) - exact).abs() < allowed).all()
+def test_draws_follow_the_exact_law_to_the_last_denoising(sampler: str) -> None:
+    identity = torch.eye(SIZE, dtype=torch.float64)
+    mix = torch.eye(TIME, dtype=torch.float64).repeat(1, SOURCES)
+    projector, offset = identity - mix.T @ mix / SOURCES, mix.T @ RECORDING / SOURCES
+    start = offset, SCHEDULE.sigmas[0] ** 2 * identity
+    mean, cov = LAWS[sampler](*start, joint_precision, SCHEDULE, projector, offset)
+    # The last Tweedie step and projection are linear too.
+    sigma = SCHEDULE.sigmas[-1]
+    precision, centre = joint_precision(sigma)
+    turn = projector @ (identity - sigma**2 * precision)
+    mean, cov = turn @ mean + sigma**2 * projector @ precision @ centre + offset, turn @ cov @ turn.T
+    drawn = draw(sampler, batch=20_000).reshape(-1, SIZE)
+    assert law_violations(drawn, mean, cov) == []
 
 
 def test_start_matters_when_the_ladder_starts_low() -> None:
