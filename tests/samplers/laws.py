@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -17,18 +18,28 @@ FALSE_ALARM = 1e-6
 
 
 def langevin_law(
-    mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
+    mean: Tensor,
+    cov: Tensor,
+    precision: Precision,
+    schedule: Schedule,
+    projector: Tensor,
+    offset: Tensor,
+    metric: Callable[[float], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean and covariance after the ladder of x' = projector (x - eta P (x - m) + sqrt(2 eta) n) + offset."""
+    """Mean and covariance after the ladder of x' = projector (x - eta M P (x - m) + sqrt(2 eta M) n) + offset.
+
+    M is what `metric` gives at a sigma, or the identity.
+    """
     identity = torch.eye(len(mean), dtype=mean.dtype)
     mean, cov = projector @ mean + offset, projector @ cov @ projector.T
     for level, sigma in enumerate(schedule.sigmas):
         matrix, centre = precision(sigma)
         eta = schedule.step_size(level)
-        turn = projector @ (identity - eta * matrix)
+        stretch = identity if metric is None else metric(sigma)
+        turn = projector @ (identity - eta * stretch @ matrix)
         for _ in range(schedule.steps):
-            mean = turn @ mean + eta * projector @ matrix @ centre + offset
-            cov = turn @ cov @ turn.T + 2 * eta * projector @ projector.T
+            mean = turn @ mean + eta * projector @ stretch @ matrix @ centre + offset
+            cov = turn @ cov @ turn.T + 2 * eta * projector @ stretch @ projector.T
     return mean, cov
 
 
@@ -46,6 +57,47 @@ def consistent_law(
         shift = projector @ noise_part @ centre - kept * noise_part @ centre + offset
         mean = turn @ mean + shift
         cov = turn @ cov @ turn.T + (following**2 - (kept * sigma) ** 2) * identity
+    return mean, cov
+
+
+def heun_law(
+    mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for fresh noise and a trapezoid of dx/dsigma = (x - projector D - offset) / sigma, D as above."""
+    identity = torch.eye(len(mean), dtype=mean.dtype)
+
+    def slope(sigma: float) -> tuple[Tensor, Tensor]:
+        matrix, centre = precision(sigma)
+        pull = sigma**2 * projector @ matrix
+        return (identity - projector + pull) / sigma, -(pull @ centre + offset) / sigma
+
+    for high, low in itertools.pairwise(schedule.sigmas):
+        for step in range(schedule.steps):
+            sigma, following = (high * (low / high) ** ((step + more) / schedule.steps) for more in (0, 1))
+            raised = min(sigma * (1 + schedule.step_scale), schedule.sigmas[0])
+            (turn, shift), (turn_there, shift_there) = slope(raised), slope(following)
+            way = following - raised
+            guess_turn, guess_shift = identity + way * turn, way * shift
+            whole = identity + way / 2 * (turn + turn_there @ guess_turn)
+            mean = whole @ mean + way / 2 * (shift + turn_there @ guess_shift + shift_there)
+            cov = whole @ (cov + (raised**2 - sigma**2) * identity) @ whole.T
+    return mean, cov
+
+
+def predictor_corrector_law(
+    mean: Tensor, cov: Tensor, precision: Precision, schedule: Schedule, projector: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for x' = projector (x - fall P (x - m) + sqrt(fall) n) + offset, then Langevin on the new level."""
+    identity = torch.eye(len(mean), dtype=mean.dtype)
+    mean, cov = projector @ mean + offset, projector @ cov @ projector.T
+    for sigma, following in itertools.pairwise(schedule.sigmas):
+        matrix, centre = precision(sigma)
+        fall = sigma**2 - following**2
+        turn = projector @ (identity - fall * matrix)
+        mean = turn @ mean + fall * projector @ matrix @ centre + offset
+        cov = turn @ cov @ turn.T + fall * projector @ projector.T
+        level = Schedule((following,), schedule.steps, schedule.step_scale)
+        mean, cov = langevin_law(mean, cov, precision, level, projector, offset)
     return mean, cov
 
 
