@@ -33,6 +33,10 @@ class Projects(Protocol):
         ...
 
 
+class Restorable(Operator, Projects, Protocol):
+    """An operator that can be started from and projected on: what exact sampling needs."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """Operator, recording, and how far to trust it (standard deviation of its noise, full-scale amplitude)."""

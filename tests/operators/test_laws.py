@@ -6,10 +6,17 @@ import pytest
 import torch
 
 from audiofix.operators.base import Measurement, Operator, Projects
+from audiofix.operators.gap import Gap
+from audiofix.operators.lowpass import LowPass
 from audiofix.operators.mixture import Mixture
 
-OPERATORS: dict[str, Operator] = {"mixture": Mixture()}
 SHAPE = (2, 3, 50)
+OPERATORS: dict[str, Operator] = {
+    "mixture": Mixture(),
+    "gap": Gap((torch.arange(SHAPE[-1]) % 7 < 5).double()),
+    "lowpass": LowPass(2),
+    "lowpass of odd factor": LowPass(5, passband=0.8, floor=0.9),
+}
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,0 +1,57 @@
+"""Gap: some samples are lost, the others are known exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audiofix.errors import SettingError
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """y = the samples that were not lost. Linear, its own adjoint, and a projection.
+
+    What a recording holds where it is lost, a click or not-a-number, is never looked at.
+
+    Attributes
+    ----------
+    known
+        (time,) 1 where the sample is known, 0 where it is lost; any dtype, bool too. One mask for all sources.
+
+    Raises
+    ------
+    SettingError
+        A mask that is not one-dimensional, or holds anything but 0 and 1.
+    """
+
+    known: Tensor
+
+    def __post_init__(self) -> None:
+        if self.known.ndim != 1 or not bool(((self.known == 0) | (self.known == 1)).all()):
+            raise SettingError(
+                f"known is {self.known.dtype} of shape {tuple(self.known.shape)}; give one dimension, time, "
+                "with 1 for a known and 0 for a lost sample"
+            )
+
+    def _select(self, known: Tensor | float, lost: Tensor | float, like: Tensor) -> Tensor:
+        # Not known * mask + lost * (1 - mask): 0 times an overflow is not a number.
+        return torch.where(self.known.to(like.device, torch.bool), known, lost)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, source, time) to (batch, source, time), lost samples zero."""
+        return self._select(x, 0.0, x)
+
+    def pullback(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The adjoint: the operator itself."""
+        return self._select(residual, 0.0, x)
+
+    def start(self, y: Tensor, sources: int) -> Tensor:
+        """What is known, silence elsewhere: (batch, 1 or sources, time) to (batch, sources, time)."""
+        return self.forward(y.expand(-1, sources, -1))
+
+    def project(self, x: Tensor, y: Tensor) -> Tensor:
+        """Put the known samples back, bit for bit; the lost ones are those of x."""
+        return self._select(y, x, x)
