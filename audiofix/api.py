@@ -7,22 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import band_split, resample
-from audiofix.errors import InputError, SettingError
+from audiofix.checks import check_input
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.reporting import describe, energy_ratio_db
 from audiofix.samplers.base import Info, State
-from audiofix.separation import draw_sources, mean_of_draws
+from audiofix.separation import mean_of_draws
 from audiofix.setup import Setup, prepare
 from audiofix.types import Audio
-
-MIN_SECONDS = 0.05
-MAX_CHANNELS = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Plan:
     network_calls: int
     estimated_seconds: float
     estimated_bytes: int
-    schedule: Schedule
+    schedule: Schedule | None
     models: list[dict[str, Any]]
 
 
@@ -75,26 +71,27 @@ def plan(
     levels: int | None = None,
     steps: int | None = None,
     step_scale: float | None = None,
-    draws: int = 1,
+    draws: int | None = None,
     seed: int = 0,
     device: str = "auto",
     sampler: str | None = None,
+    quality: str | None = None,
     references: Mapping[str, Audio] | None = None,
 ) -> Plan:
     """Check everything that `separate` would check and estimate its cost from one short network call."""
-    _check_input(audio, sources, draws, seed, references)
+    check_input(audio, sources, draws, seed, references)
     audio = replace(audio, samples=audio.samples.float())
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler)
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality)
+    draws = draws or setup.choice.draws
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
-    calls = (setup.schedule.total_steps + 1) * draws
-    seconds, size = setup.cost(low.shape[0], low.shape[1])
+    seconds, size = setup.cost(len(sources), low.shape[0], low.shape[1])
     held = 4 * audio.samples.numel() * (len(sources) * (draws + 3) + 2)
     return Plan(
         seconds=audio.seconds,
         channels=audio.channels,
-        network_calls=calls * len(sources),
-        estimated_seconds=calls * seconds,
+        network_calls=setup.calls * draws * setup.threads,
+        estimated_seconds=seconds * draws,
         estimated_bytes=size + held,
         schedule=setup.schedule,
         models=setup.described(),
@@ -109,10 +106,11 @@ def separate(
     levels: int | None = None,
     steps: int | None = None,
     step_scale: float | None = None,
-    draws: int = 1,
+    draws: int | None = None,
     seed: int = 0,
     device: str = "auto",
     sampler: str | None = None,
+    quality: str | None = None,
     references: Mapping[str, Audio] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Separation:
@@ -125,11 +123,15 @@ def separate(
     sources
         What the mixture holds; each is the source of a model, `speech-2` is a second one like `speech`.
     prior
-        Names of models, one for each source, separated by commas; or a family; the default is the first found.
+        Names of models, one for each source, separated by commas; or a family; the default, auto, is what the
+        quality wants.
+    quality
+        fast (one call of a separator), balanced (a short chain from there), best (priors' chain from there, mean
+        of draws) or pnf (Langevin dynamics on priors alone, as published). `QUALITIES` in `separation.py`.
     levels, steps, step_scale
         Noise levels, Langevin steps on each, and step size over sigma^2; defaults: SAMPLERS in `separation.py`.
     draws
-        Posterior draws, >= 1. The stems are their mean.
+        Posterior draws, >= 1; the default is the quality's. The stems are their mean.
     seed
         >= 0. The same seed, input and settings give the same result on the same machine.
     device
@@ -148,23 +150,23 @@ def separate(
         Each says what was given, what is possible and what to do.
     """
     references = references or {}
-    _check_input(audio, sources, draws, seed, references)
+    check_input(audio, sources, draws, seed, references)
     audio = replace(audio, samples=audio.samples.float())
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler)
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality)
+    draws = draws or setup.choice.draws
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5
     gain = working_level(low.samples, setup.sample_rate, target)
     mixture = low.samples * gain
+    start = setup.estimate(mixture, len(sources))
     drawn = [
-        draw_sources(
+        setup.draw(
             mixture,
-            setup.score,
             len(sources),
-            setup.schedule,
             seed=seed,
-            sampler=setup.sampler,
             draw=index,
+            start=start,
             callback=_teller(progress, index, draws, setup.schedule),
         )
         / gain
@@ -182,10 +184,9 @@ def separate(
             "draws": draws,
             "seed": seed,
             "device": device,
-            "sampler": setup.sampler,
-            "levels": len(setup.schedule.sigmas),
-            "steps": setup.schedule.steps,
-            "step_scale": setup.schedule.step_scale,
+            "quality": setup.quality,
+            "sampler": setup.sampler if setup.schedule else None,
+            **_ladder(setup.schedule),
         },
         seconds=elapsed,
         gain=gain,
@@ -196,6 +197,16 @@ def separate(
     report["reconstruction_error_db"] = energy_ratio_db(everything - audio.samples, audio.samples)
     each = [_stems(draw, sources, audio, setup) for draw in drawn] if draws > 1 else []
     return Separation(mean, residual, each, report)
+
+
+def _ladder(schedule: Schedule | None) -> dict[str, Any]:
+    if schedule is None:
+        return {"levels": None, "steps": None, "step_scale": None}
+    return {
+        "levels": len(schedule.sigmas),
+        "steps": schedule.steps,
+        "step_scale": schedule.step_scale,
+    }
 
 
 def _stems(drawn: Tensor, sources: Sequence[str], audio: Audio, setup: Setup) -> dict[str, Audio]:
@@ -222,9 +233,9 @@ def _scores(
 
 
 def _teller(
-    progress: Callable[[Progress], None] | None, draw: int, draws: int, schedule: Schedule
+    progress: Callable[[Progress], None] | None, draw: int, draws: int, schedule: Schedule | None
 ) -> Callable[[State, Info], None] | None:
-    if progress is None:
+    if progress is None or schedule is None:
         return None
     tell = progress
 
@@ -244,46 +255,3 @@ def _teller(
         )
 
     return callback
-
-
-def _check_input(
-    audio: Audio,
-    sources: Sequence[str],
-    draws: int,
-    seed: int,
-    references: Mapping[str, Audio] | None,
-) -> None:
-    if len(sources) < 2:
-        raise SettingError(f"separation needs two sources or more, got {', '.join(sources) or 'none'}")
-    if len(set(sources)) != len(sources):
-        raise SettingError(f"sources must differ, got {', '.join(sources)}; call a second one speech-2")
-    if draws < 1:
-        raise SettingError(f"--draws must be 1 or more, got {draws}")
-    if seed < 0:
-        raise SettingError(f"--seed must be 0 or more, got {seed}")
-    if audio.channels > MAX_CHANNELS:
-        raise InputError(
-            f"the mixture has {audio.channels} channels, mono and stereo are possible; mix it down or split it"
-        )
-    if audio.seconds < MIN_SECONDS:
-        raise InputError(
-            f"the mixture has {audio.length} samples, too short; at least {MIN_SECONDS} s are needed"
-        )
-    if not bool(torch.isfinite(audio.samples).all()):
-        raise InputError("the mixture has NaN or infinite samples; repair or export it again")
-    shape = tuple(audio.samples.shape)
-    for source, clean in (references or {}).items():
-        if source not in sources:
-            raise SettingError(f"reference for {source!r}, but the sources are {', '.join(sources)}")
-        if clean.sample_rate != audio.sample_rate or tuple(clean.samples.shape) != shape:
-            raise InputError(
-                f"reference {source} has {clean.channels} channels, {clean.length} samples at "
-                f"{clean.sample_rate} Hz; the mixture has {audio.channels}, {audio.length} at "
-                f"{audio.sample_rate} Hz; cut or resample the reference"
-            )
-        if not bool(torch.isfinite(clean.samples).all()):
-            raise InputError(f"reference {source} has NaN or infinite samples; repair or export it again")
-        if not bool((clean.samples != clean.samples[:, :1]).any(dim=1).all()):
-            raise InputError(
-                f"reference {source} is silent, so it has no SI-SDR; give the clean source itself"
-            )

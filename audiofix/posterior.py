@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from audiofix.numerics.tweedie import score_from_denoised
 from audiofix.operators.base import Measurement
 
 SourceScore = Callable[[Tensor, float], Tensor]  # one source: (batch, time), sigma -> score
@@ -31,5 +32,14 @@ def guided_score(prior: ScoreFn, measurement: Measurement, kappa: float) -> Scor
 
     def score(x: Tensor, sigma: float) -> Tensor:
         return prior(x, sigma) + measurement.score(x, sigma, kappa)
+
+    return score
+
+
+def amortised_score(denoise: ScoreFn) -> ScoreFn:
+    """Score of the sources given what was recorded, from a denoiser that sees it (Tweedie's formula)."""
+
+    def score(x: Tensor, sigma: float) -> Tensor:
+        return score_from_denoised(x, denoise(x, sigma), sigma)
 
     return score

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiofix.separation import SAMPLERS
+from audiofix.separation import QUALITIES, WITHOUT_SEPARATOR
 from audiofix.setup import Setup
 from audiofix.types import Audio
 
@@ -30,7 +30,11 @@ def describe(
         "python": platform.python_version(),
         "task": "separate",
         "settings": settings,
-        "schedule": {"sigmas": list(setup.schedule.sigmas), "network_bf16": setup.bf16},
+        "schedule": {
+            "sigmas": list(setup.schedule.sigmas) if setup.schedule else [],
+            "network_calls": setup.calls,
+            "network_bf16": setup.bf16,
+        },
         "models": setup.described(),
         "device": str(setup.executor.device),
         "input": {
@@ -62,13 +66,17 @@ def _notes(setup: Setup, audio: Audio, sources: list[str]) -> list[str]:
             f"the priors know sound up to {setup.sample_rate // 2} Hz: what lies above is not in the stems but "
             "in the residual"
         )
-    for source, card in zip(sources, setup.cards, strict=True):
+    for source, card in zip(sources, setup.prior_cards, strict=False):
         if card.source != source.partition("-")[0]:
             notes.append(f"{source} was drawn with {card.name}, a prior of {card.source}")
-    wanted, sigmas = SAMPLERS[setup.sampler], setup.schedule.sigmas
-    if wanted.sigma_high > sigmas[0] or (len(sigmas) > 1 and wanted.sigma_low < sigmas[-1]):
+    if setup.choice is WITHOUT_SEPARATOR and QUALITIES[setup.quality].estimate:
+        notes.append(f"no separator for {', '.join(sources)} was used: the chain began at the mixture")
+    if setup.schedule is None or setup.wanted is None:
+        return notes
+    (high, low), sigmas = setup.wanted, setup.schedule.sigmas
+    if high > sigmas[0] or (len(sigmas) > 1 and low < sigmas[-1]):
         notes.append(
             f"the ladder is cut to what the priors know: sigma {sigmas[0]:g} to {sigmas[-1]:g} instead of "
-            f"{wanted.sigma_high:g} to {wanted.sigma_low:g}"
+            f"{high:g} to {low:g}"
         )
     return notes

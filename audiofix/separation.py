@@ -11,12 +11,14 @@ from torch import Tensor
 from audiofix.numerics.rng import noise_source
 from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.tweedie import denoised_from_score
-from audiofix.operators.base import Measurement
+from audiofix.operators.base import Measurement, Restorable
 from audiofix.operators.mixture import Mixture
 from audiofix.posterior import ScoreFn, guided_score
 from audiofix.samplers.base import Info, State, drive
-from audiofix.samplers.consistent import consistent_annealing
+from audiofix.samplers.consistent import consistent_annealing, fresh_noise
+from audiofix.samplers.heun import heun_annealing, moves
 from audiofix.samplers.langevin import annealed_langevin
+from audiofix.samplers.predictor_corrector import predictor_corrector
 
 Callback = Callable[[State, Info], None]
 
@@ -31,14 +33,49 @@ class Preset:
     step_scale: float
     sigma_high: float
     sigma_low: float
+    calls: Callable[[Schedule], int] = lambda schedule: schedule.total_steps
+    check: Callable[[Schedule], object] = lambda _: None  # raises SettingError for what does not fit
 
 
 SAMPLERS = {
     # Measured on validation clips: models/recipes/EXPERIMENTS.md.
-    "consistent": Preset(consistent_annealing, 48, 1, 1.0, 0.6, 0.03),
+    "consistent": Preset(consistent_annealing, 48, 1, 1.0, 0.6, 0.03, check=fresh_noise),
     # As published (PnF section 4 and its code): levels of 175.9 ... 0.1 quantiser steps of 2/256.
     "langevin": Preset(annealed_langevin, 24, 256, 0.05, 1.374, 0.00078),
+    # Churn of 0.2: without any, what the start gets wrong stays wrong.
+    "heun": Preset(
+        heun_annealing, 24, 1, 0.2, 0.6, 0.03, lambda s: 2 * (len(s.sigmas) - 1) * s.steps, check=moves
+    ),
+    "predictor-corrector": Preset(
+        predictor_corrector, 24, 1, 0.5, 0.6, 0.03, lambda s: (len(s.sigmas) - 1) * (s.steps + 1)
+    ),
 }
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a preset does: begin with a separator's one call or not, then follow whose score, over which ladder.
+
+    `follow`: "separator", "prior" or nothing more. Levels and sigmas of None are the sampler's own.
+    """
+
+    estimate: bool
+    follow: str | None
+    sampler: str
+    levels: int | None = None
+    sigma_high: float | None = None
+    sigma_low: float | None = None
+    draws: int = 1
+
+
+QUALITIES = {
+    "fast": Quality(True, None, "consistent"),
+    "balanced": Quality(True, "separator", "consistent", 12, 0.3, 0.02),
+    "best": Quality(True, "prior", "consistent", 48, 0.2, 0.03, draws=2),
+    "pnf": Quality(False, "prior", "langevin"),
+}
+# From the mixture with priors alone, where no separator knows the sources.
+WITHOUT_SEPARATOR = Quality(False, "prior", "consistent")
 
 
 def draw_sources(
@@ -70,10 +107,41 @@ def draw_sources(
     projection makes the sum exact. Returns (batch, source, time).
     """
     operator, y = Mixture(), mixture[:, None]
-    shape = (len(mixture), sources, mixture.shape[1])
-    noise = noise_source(shape, seed, draw)
     begin = operator.start(y, sources) if start is None else start
-    x = begin + schedule.sigmas[0] * noise(-1, 0).to(mixture)
+    return draw_posterior(
+        operator,
+        y,
+        prior,
+        begin,
+        schedule,
+        seed=seed,
+        sampler=sampler,
+        draw=draw,
+        kappa=kappa,
+        callback=callback,
+    )
+
+
+def draw_posterior(
+    operator: Restorable,
+    y: Tensor,
+    prior: ScoreFn,
+    begin: Tensor,
+    schedule: Schedule,
+    *,
+    seed: int,
+    sampler: str = "consistent",
+    draw: int = 0,
+    kappa: float | None = None,
+    callback: Callback | None = None,
+) -> Tensor:
+    """As `draw_sources`, for any operator that can be projected on: a gap, a low-pass, a mixture.
+
+    y: (batch, channel, time') what was recorded; begin: (batch, source, time) clean first guess, to which noise of
+    the first level is added. Returns (batch, source, time) that explains y exactly.
+    """
+    noise = noise_source(tuple(begin.shape), seed, draw)
+    x = begin + schedule.sigmas[0] * noise(-1, 0).to(begin)
     walk = SAMPLERS[sampler].walk
     if kappa is None:
         chain = walk(x, prior, schedule, noise, lambda state: operator.project(state, y))

@@ -2,55 +2,134 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import FAMILIES, load_prior, model_hash, models_for_source, resolve_model
+from audiofix.hub.registry import (
+    FAMILIES,
+    load_prior,
+    model_hash,
+    models_for_source,
+    resolve_model,
+    scan_models,
+)
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
-from audiofix.posterior import ScoreFn
-from audiofix.priors.base import Prior
+from audiofix.posterior import ScoreFn, amortised_score
+from audiofix.priors.base import Posterior, Prior
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
-from audiofix.samplers.consistent import fresh_noise
-from audiofix.separation import SAMPLERS
+from audiofix.separation import (
+    QUALITIES,
+    SAMPLERS,
+    WITHOUT_SEPARATOR,
+    Callback,
+    Quality,
+    draw_sources,
+)
 
 # Samples in one network call: long beside the halo of 0.44 s on both sides, and two priors at once stay below 2 GB
 # (tests/benchmarks/memory.py).
 CHUNK = 3 * 16000
+# The separator is far lighter in memory and has a longer halo (2.2 s on both sides).
+LONG_CHUNK = 20 * 16000
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Priors, their scores on a device, and the schedule."""
+    """What a run needs: models, their scores on a device, and the schedule.
 
+    `posterior` gives the estimate that the chain starts from and, where `choice.follow` says so, the chain's
+    score as well; without it the chain starts from the mixture and follows the priors. `schedule` is None where
+    the estimate is the result.
+    """
+
+    quality: str
+    choice: Quality
     cards: tuple[ModelCard, ...]
-    homes: tuple[Path, ...]
     priors: tuple[Prior, ...]
+    posterior: Posterior | None
     executor: Executor
-    schedule: Schedule
+    schedule: Schedule | None
     sampler: str
     bf16: bool
+    wanted: tuple[float, float] | None = None  # sigmas that the ladder would have, were they all known
     source_rms: float = SOURCE_RMS
 
     @property
     def sample_rate(self) -> int:
-        """Hz; the same for all priors."""
-        return self.priors[0].sample_rate
+        """Hz; the same for all models."""
+        return (self.priors or [self.posterior])[0].sample_rate  # type: ignore[union-attr]
 
     @property
-    def score(self) -> ScoreFn:
-        """Chunked score of (batch, source, time) under the priors."""
+    def calls(self) -> int:
+        """Network calls for each draw: estimate, chain, and the last denoising step."""
+        chain = SAMPLERS[self.sampler].calls(self.schedule) + 1 if self.schedule else 0
+        return chain + (self.posterior is not None and self.choice.estimate)
+
+    @property
+    def prior_cards(self) -> tuple[ModelCard, ...]:
+        """Cards of the priors, in the order of the sources."""
+        return self.cards[len(self.cards) - len(self.priors) :]
+
+    @property
+    def threads(self) -> int:
+        """Networks that run at the same time."""
+        return max(1, len(self.priors))
+
+    def estimate(self, mixture: Tensor, sources: int) -> Tensor | None:
+        """The separator's own estimate from (batch, time), (batch, source, time); None without a separator."""
+        if self.posterior is None or not self.choice.estimate:
+            return None
+        blank = mixture.new_zeros(len(mixture), sources, mixture.shape[1])
+        return self.executor.jointly(self.posterior, mixture)(blank, math.inf)
+
+    def score(self, mixture: Tensor) -> ScoreFn:
+        """Chunked score of (batch, source, time) that the chain follows."""
+        if self.posterior is not None and self.choice.follow == "separator":
+            return amortised_score(self.executor.jointly(self.posterior, mixture))
         return self.executor.together(self.priors)
+
+    def draw(
+        self,
+        mixture: Tensor,
+        sources: int,
+        *,
+        seed: int,
+        draw: int = 0,
+        start: Tensor | None = None,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """One draw from (batch, time), (batch, source, time); where no chain follows, `start` itself.
+
+        `start` is what `estimate` gave. Raises DivergenceError.
+        """
+        if self.schedule is None:
+            if start is None:
+                raise ValueError("without a chain there must be an estimate")
+            return start
+        return draw_sources(
+            mixture,
+            self.score(mixture),
+            sources,
+            self.schedule,
+            seed=seed,
+            sampler=self.sampler,
+            draw=draw,
+            start=start,
+            callback=callback,
+        )
 
     def described(self) -> list[dict[str, Any]]:
         """What the models are, for a report."""
@@ -59,20 +138,33 @@ class Setup:
             for card in self.cards
         ]
 
-    def cost(self, channels: int, length: int) -> tuple[float, int]:
-        """(seconds of one step, bytes at its peak) of all priors, from the second of two short calls."""
-        probe = torch.zeros(1, len(self.priors), min(length, self.sample_rate))
-        sigma, score = self.schedule.sigmas[0], self.score
-        score(probe, sigma)
-        began = time.perf_counter()
-        score(probe, sigma)
-        each = (time.perf_counter() - began) / probe.shape[2]
-        halo = max(prior.halo or 0 for prior in self.priors)
-        chunks = -(-length // self.executor.chunk)
-        worked = length + 2 * halo * (chunks - 1)
-        # About 7.5 kB a sample in flight: measured peak of the shipped networks with their gradient, all at once.
-        peak = 7500 * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
-        return each * worked * channels, peak
+    def cost(self, sources: int, channels: int, length: int) -> tuple[float, int]:
+        """(seconds of one draw, bytes at its peak), from the second of two short calls of each network."""
+        probe = torch.zeros(1, sources, min(length, self.sample_rate))
+        mixture = probe[:, 0]
+        seconds, peak = 0.0, 0
+        if self.choice.estimate and self.posterior is not None:
+            each = _time(lambda: self.estimate(mixture, sources)) / probe.shape[2]
+            seconds += each * length
+            # About 3 kB a sample in flight in the mixer: measured.
+            peak = 3000 * channels * min(length, self.executor.chunk + 2 * (self.posterior.halo or 0))
+        if self.schedule is not None:
+            score, sigma = self.score(mixture), self.schedule.sigmas[0]
+            each = _time(lambda: score(probe, sigma)) / probe.shape[2]
+            halo = max((prior.halo or 0 for prior in self.priors), default=0)
+            chunks = -(-length // self.executor.chunk)
+            seconds += each * (length + 2 * halo * (chunks - 1)) * self.calls
+            # About 7.5 kB a sample in flight: measured peak of the shipped WaveNets with their gradient.
+            chain = 7500 * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
+            peak = max(peak, chain)
+        return seconds * channels, peak
+
+
+def _time(call: Callable[[], object]) -> float:
+    call()
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 def prepare(
@@ -83,37 +175,94 @@ def prepare(
     step_scale: float | None,
     device: str,
     sampler: str | None,
+    quality: str | None = None,
 ) -> Setup:
-    """Choose and load the priors of the sources, and lay out the schedule between the levels they know.
+    """Choose and load the models for the sources, and lay out the schedule between the levels they know.
 
-    Without a sampler's name several steps a level mean Langevin dynamics, as published; one step a level
-    means consistent sampling.
+    Without a quality: "pnf" where Langevin dynamics is asked for, by name or by several steps a level; else
+    "balanced". Qualities that begin with a separator need one that knows all the sources; where there is none,
+    or where `prior` names priors, the chain starts from the mixture and follows the priors.
+
+    Raises SettingError for what does not exist or does not go together.
     """
-    if sampler is None:
-        sampler = "langevin" if steps is not None and steps > 1 else "consistent"
-    if sampler not in SAMPLERS:
-        raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
+    if quality is None:
+        langevin = sampler == "langevin" or (sampler is None and steps is not None and steps > 1)
+        quality = "pnf" if langevin else "balanced"
+    if quality not in QUALITIES:
+        raise SettingError(f"there is no quality {quality!r}; choose one of {', '.join(QUALITIES)}")
+    choice = QUALITIES[quality]
     where = pick_device(device)
     bf16 = has_native_bf16(where)
-    chosen = choose_models(sources, prior)
-    priors = tuple(load_prior(home, where, bf16=bf16) for _, home in chosen)
-    rates = {p.sample_rate for p in priors}
+    separator = choose_separator(sources, prior) if choice.estimate else None
+    if separator is None and choice.estimate:
+        choice = WITHOUT_SEPARATOR
+    chosen = choose_models(sources, prior) if choice.follow == "prior" else []
+    loaded = [load_prior(home, where, bf16=bf16) for _, home in chosen]
+    posterior = load_prior(separator[1], where, bf16=bf16) if separator else None
+    rates = {p.sample_rate for p in [*loaded, *([posterior] if posterior else [])]}
     if len(rates) > 1:
         raise SettingError(
             f"the priors have different sample rates {sorted(rates)}; choose priors of one rate"
         )
-    preset = SAMPLERS[sampler]
-    high = min(preset.sigma_high, *(p.sigmas[0] for p in priors))
-    low = max(preset.sigma_low, *(p.sigmas[-1] for p in priors))
+    sampler = sampler or choice.sampler
+    followed = loaded or [posterior]
+    schedule, wanted = None, None
+    if choice.follow:
+        wanted = wanted_range(choice, sampler)
+        schedule = lay_out(choice, sampler, [p.sigmas for p in followed], levels, steps, step_scale)
+    elif levels or steps or step_scale:
+        raise SettingError(
+            f"quality {quality} has no ladder for --levels, --steps or --step-scale; take balanced or best"
+        )
+    cards = tuple(card for card, _ in [*([separator] if separator else []), *chosen])
+    executor = Executor(where, CHUNK if loaded else LONG_CHUNK)
+    return Setup(quality, choice, cards, tuple(loaded), posterior, executor, schedule, sampler, bf16, wanted)
+
+
+def lay_out(
+    choice: Quality,
+    sampler: str,
+    known: Sequence[tuple[float, ...]],
+    levels: int | None,
+    steps: int | None,
+    step_scale: float | None,
+) -> Schedule:
+    """The ladder of a quality and sampler between the levels that all networks know. Raises SettingError."""
+    preset, (wanted_high, wanted_low) = SAMPLERS[sampler], wanted_range(choice, sampler)
+    high = min(wanted_high, *(sigmas[0] for sigmas in known))
+    low = max(wanted_low, *(sigmas[-1] for sigmas in known))
     schedule = Schedule(
-        geometric_sigmas(high, low, preset.levels if levels is None else levels),
+        geometric_sigmas(high, low, (choice.levels or preset.levels) if levels is None else levels),
         preset.steps if steps is None else steps,
         preset.step_scale if step_scale is None else step_scale,
     )
-    if sampler == "consistent":
-        fresh_noise(schedule)  # refuses what does not fit before anything is computed
-    cards, homes = zip(*chosen, strict=True)
-    return Setup(cards, homes, priors, Executor(where, CHUNK), schedule, sampler, bf16)
+    preset.check(schedule)  # before anything is computed
+    return schedule
+
+
+def wanted_range(choice: Quality, sampler: str) -> tuple[float, float]:
+    """Highest and lowest sigma of a quality and sampler. Raises SettingError for a sampler that there is not."""
+    if sampler not in SAMPLERS:
+        raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
+    preset = SAMPLERS[sampler]
+    return choice.sigma_high or preset.sigma_high, choice.sigma_low or preset.sigma_low
+
+
+def choose_separator(sources: Sequence[str], prior: str | None) -> tuple[ModelCard, Path] | None:
+    """The separator that knows exactly these sources, in any order of theirs; None where `prior` rules it out."""
+    if prior in (None, "auto", "separator"):
+        for card, home in scan_models().models.values():
+            if card.family == "separator" and card.source.split(",") == list(sources):
+                return card, home
+        return None
+    if "," in str(prior) or prior in FAMILIES:
+        return None
+    card, home = resolve_model(str(prior))
+    if card.family != "separator":
+        return None
+    if card.source.split(",") != list(sources):
+        raise SettingError(f"{card.name} separates {card.source}, not {','.join(sources)}; give --sources so")
+    return card, home
 
 
 def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[ModelCard, Path]]:
@@ -122,11 +271,11 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[Model
     `prior` gives a name or a folder for each, or one family for all; None takes the first found.
     """
     kinds = [re.sub(r"-\d+$", "", source) for source in sources]
-    if prior is None or prior in FAMILIES:
+    if prior in (None, "auto") or prior in FAMILIES:
         found = [models_for_source(kind) for kind in kinds]
         names = []
         for kind, cards in zip(kinds, found, strict=True):
-            fitting = [card.name for card in cards if prior in (None, card.family)]
+            fitting = [card.name for card in cards if prior in (None, "auto", card.family)]
             if not fitting:
                 raise SettingError(
                     f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}"

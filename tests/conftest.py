@@ -8,9 +8,10 @@ import hypothesis
 import pytest
 import torch
 
+from audiofix.hub import registry
 from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import export_wavenet
-from tests.hub.tiny import tiny_net
+from audiofix.hub.registry import export_model
+from tests.hub.tiny import tiny_mixer, tiny_net
 
 # Tiny tensors: a second thread costs more than it gives, and far more when the cores are busy.
 torch.set_num_threads(1)
@@ -30,23 +31,40 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(1)
 
 
+def tiny_card(name: str, family: str, source: str) -> ModelCard:
+    """What the author of a tiny model says about it."""
+    return ModelCard(
+        name=name,
+        family=family,
+        source=source,
+        sample_rate=16000,
+        sigmas=(1.0, 0.001),
+        network={},
+        licence="CC0-1.0",
+        trained_on=({"source": "nothing [at all]", "licence": "none"},),
+        hours=0.5,
+        validation={"mean_denoise_gain_db": 0.75, "denoise_gain_db": {"0.1": 1.5}},
+    )
+
+
 @pytest.fixture
 def tiny_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in AUDIOFIX_MODELS: tiny-speech and tiny-piano, exported as real ones are."""
+    """The folder in AUDIOFIX_MODELS: tiny-speech and tiny-piano, exported as real ones are.
+
+    The shipped models are out of sight: one that knows more would be chosen.
+    """
+    monkeypatch.setattr(registry, "_packaged", list)
     folder = tmp_path / "tiny models"
     for seed, source in enumerate(("speech", "piano")):
-        card = ModelCard(
-            name=f"tiny-{source}",
-            family="wavenet",
-            source=source,
-            sample_rate=16000,
-            sigmas=(1.0, 0.001),
-            network={},
-            licence="CC0-1.0",
-            trained_on=({"source": "nothing [at all]", "licence": "none"},),
-            hours=0.5,
-            validation={"mean_denoise_gain_db": 0.75, "denoise_gain_db": {"0.1": 1.5}},
-        )
-        export_wavenet(tiny_net(seed), card, folder / card.name)
+        card = tiny_card(f"tiny-{source}", "wavenet", source)
+        export_model(tiny_net(seed), card, folder / card.name)
     monkeypatch.setenv("AUDIOFIX_MODELS", str(folder))
     return folder
+
+
+@pytest.fixture
+def tiny_separator(tiny_models: Path) -> Path:
+    """The folder of `tiny_models` with one more, tiny-separator, which knows speech,piano."""
+    card = tiny_card("tiny-separator", "separator", "speech,piano")
+    export_model(tiny_mixer(2), card, tiny_models / card.name)
+    return tiny_models

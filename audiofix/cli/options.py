@@ -75,7 +75,19 @@ Prior = Annotated[
     typer.Option(
         "--prior",
         metavar="NAME[,NAME]",
-        help="Models, by name or folder, one for each source; or a family. Default: the first found.",
+        help="Models, by name or folder, one for each source; or a family; or auto, the default: what the quality "
+        "wants.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        metavar="NAME",
+        help="fast: one call of a separator. balanced (default): a short chain from there. best: the priors' "
+        "chain from there, mean of draws. pnf: Langevin dynamics on the priors alone, as published.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),
@@ -117,19 +129,20 @@ Sampler = Annotated[
     typer.Option(
         "--sampler",
         metavar="NAME",
-        help="consistent: one step a level. langevin: as published, 24 levels of 256 steps. Default: langevin "
-        "where --steps is above 1.",
+        help="consistent, langevin (as published: 24 levels of 256 steps), heun or predictor-corrector. Default: "
+        "the quality's; langevin where --steps is above 1.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]
 Draws = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--draws",
         metavar="K",
         min=1,
-        help="Posterior draws; the stem is their mean.",
+        help="Posterior draws; the stem is their mean. Default: the quality's.",
+        show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]

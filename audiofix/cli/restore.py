@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from audiofix.api import Separation
     from audiofix.types import Audio
 
+MOST_DRAWS = 4  # that any quality makes by itself
 _NAME = re.compile(r"\w[\w.+-]*")
 
 
@@ -48,12 +48,13 @@ def separate(
     mixtures: options.Mixtures,
     parent: options.OutputFolder = Path("separated"),
     sources: options.SourceNames = "speech,piano",
+    quality: options.Quality = None,
     prior: options.Prior = None,
     levels: options.Levels = None,
     steps: options.Steps = None,
     step_scale: options.StepScale = None,
     sampler: options.Sampler = None,
-    draws: options.Draws = 1,
+    draws: options.Draws = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     reference: options.References = None,
@@ -65,6 +66,7 @@ def separate(
 ) -> None:
     """Separate mixtures into their sources: DIR/MIX/SOURCE.wav and a report.json to repeat it by."""
     settings = {
+        "quality": quality,
         "prior": prior,
         "levels": levels,
         "steps": steps,
@@ -110,16 +112,18 @@ def stem_names(sources: Sequence[str]) -> list[str]:
 def _separate_one(path: Path, job: Job) -> None:
     from audiofix import api
     from audiofix.audio.files import bytes_needed, read_audio
+    from audiofix.runtime.memory import keep_freed_memory
 
     folder = output.folder_of(path, job.parent)
     mixture = read_audio(path)
-    files = len(job.sources) * (1 + job.settings["draws"] * (job.settings["draws"] > 1)) + 1
+    draws = job.settings["draws"] or MOST_DRAWS
+    files = len(job.sources) * (1 + draws * (draws > 1)) + 1
     size = files * bytes_needed(mixture.channels, mixture.length, "FLOAT")
     output.check_before(folder, [path, *job.references.values()], size, job.overwrite)
     references = {name: _read_reference(file, path, mixture) for name, file in job.references.items()}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    _share_cores(len(job.sources))
+    keep_freed_memory()
     if job.dry_run:
         planned = api.plan(mixture, job.sources, **job.settings, references=references)
         if job.as_json:
@@ -135,14 +139,6 @@ def _separate_one(path: Path, job: Job) -> None:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
-
-
-def _share_cores(sources: int) -> None:
-    """Every source is worked on by a thread of its own: torch's share of the cores is what is left for each."""
-    import torch
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // sources))
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:

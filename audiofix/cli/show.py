@@ -106,7 +106,9 @@ def plan(planned: Plan, folder: object) -> None:
         {
             "audio": f"{planned.seconds:.2f} s",
             "models": ", ".join(f"{model['name']} ({model['source']})" for model in planned.models),
-            "schedule": f"{len(planned.schedule.sigmas)} levels of {planned.schedule.steps} steps",
+            "schedule": f"{len(planned.schedule.sigmas)} levels of {planned.schedule.steps} steps"
+            if planned.schedule
+            else "one estimate",
             "network calls": planned.network_calls,
             "time": f"about {duration(planned.estimated_seconds)}",
             "memory": f"about {planned.estimated_bytes / 1e6:.0f} MB",

@@ -35,6 +35,7 @@ def train(
     """Train a prior on folders of audio; Ctrl-C saves, and the same command goes on."""
     import torch
 
+    from audiofix.runtime.memory import keep_freed_memory
     from audiofix.training.config import read_config
     from audiofix.training.trainer import Trainer
 
@@ -43,6 +44,7 @@ def train(
         settings = replace(settings, hours=hours)
     folder = folder or Path("runs") / settings.name
     torch.set_num_threads(threads)
+    keep_freed_memory()
     again = shlex.join(["audiofix", "train", str(config), "-o", str(folder), *_hours(hours)])
     if export is not None and not resume:
         raise SettingError("--export needs the checkpoint that --fresh sets aside; leave one of them out")
@@ -65,20 +67,23 @@ def train(
 def _start_from(trainer: Trainer, model: str) -> None:
     """Begin with a model's weights and its hours, which count towards the budget."""
     from audiofix.hub.registry import find_model, load_prior
-    from audiofix.priors.wavenet import WaveNetPrior
 
     card, home = find_model(model)
+    if card.family != trainer.config.family or card.conditioning != "sigma":
+        raise SettingError(
+            f"{model} is a {card.family} model, conditioning {card.conditioning}; start from one "
+            f"{trainer.config.family} network conditioned on sigma"
+        )
     prior = load_prior(home)
-    if not isinstance(prior, WaveNetPrior) or len(prior.nets) != 1:
-        raise SettingError(f"{model} is not one network conditioned on sigma; start from such a model")
-    trainer.start_from(next(iter(prior.nets.values())), card.hours, card.audio_seconds)
+    net = next(iter(prior.nets.values())) if card.family == "wavenet" else prior.net
+    trainer.start_from(net, card.hours, card.audio_seconds)
     show.say(f"starting from {card.name}: {card.hours:g} h of training")
 
 
 def _train(trainer: Trainer, config: TrainConfig, again: str, resumed: bool) -> None:
     begun = resumed or trainer.progress.core_hours
     where = f"step {trainer.progress.step}, {trainer.progress.core_hours:.2f} h" if begun else "the beginning"
-    audio = f"{trainer.train.seconds / 3600:.1f} h of audio"
+    audio = f"{trainer.seconds / 3600:.1f} h of audio"
     show.say(f"training {config.name} on {audio}, from {where} to {config.hours:g} h; {trainer.folder}")
     trainer.folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -130,20 +135,25 @@ def record_line(record: Mapping[str, Any]) -> str:
     """A record of the trainer as one line: where it is, then what was measured."""
     line = f"step {record['step']:>7}  {record['hours']:7.3f} h"
     if "audio_per_s" in record:
-        return f"{line}  {record['bits']:.3f} bits  {record['audio_per_s']:.2f} s of audio a second"
-    gains = " ".join(f"{sigma}:{gain:.2f}" for sigma, gain in record["denoise_gain_db"].items())
-    bits = sum(record["bits_per_sample"].values()) / max(1, len(record["bits_per_sample"]))
-    mean = record["mean_denoise_gain_db"]
-    return f"{line}  {bits:.3f} bits  held out: denoise gain {mean:.2f} dB (by sigma {gains})"
+        loss = ", ".join(f"{record[unit]:.3f} {unit}" for unit in ("bits", "loss") if unit in record)
+        return f"{line}  {loss}  {record['audio_per_s']:.2f} s of audio a second"
+    for name, what in (("denoise_gain_db", "denoise gain"), ("si_sdr_db", "SI-SDR")):
+        if name in record:
+            each = " ".join(f"{sigma}:{gain:.2f}" for sigma, gain in record[name].items())
+            line += f"  held out: {what} {record['mean_' + name]:.2f} dB (by sigma {each})"
+    if "bits_per_sample" in record:
+        line += f"  {sum(record['bits_per_sample'].values()) / len(record['bits_per_sample']):.3f} bits"
+    return line
 
 
 def _export(trainer: Trainer, config: TrainConfig, again: str, folder: Path, overwrite: bool) -> None:
-    from audiofix.hub.registry import export_wavenet
+    from audiofix.hub.registry import export_model
 
     card = _card(trainer, config, again, folder.resolve().name)
-    card = export_wavenet(trainer.average, card, folder, overwrite=overwrite)
-    gain = card.validation.get("mean_denoise_gain_db", float("nan"))
-    show.say(f"{folder}: model {card.name}, {card.hours:g} h, denoise gain {gain:.2f} dB")
+    card = export_model(trainer.average, card, folder, overwrite=overwrite)
+    figures = {name: value for name, value in card.validation.items() if name.startswith("mean_")}
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items())
+    show.say(f"{folder}: model {card.name}, {card.hours:g} h, {shown}")
 
 
 def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> ModelCard:

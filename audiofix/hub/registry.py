@@ -15,21 +15,24 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audiofix.errors import ModelError
 from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, read_card
-from audiofix.hub.wavenet import build_wavenet, export_wavenet
+from audiofix.hub.export import export_network
+from audiofix.hub.families import build_score, build_separator, build_wavenet
 from audiofix.hub.weights import sha256_of, wrong_hash
 
 if TYPE_CHECKING:
     import torch
 
-    from audiofix.priors.wavenet import WaveNetPrior
-
 ENVIRONMENT = "AUDIOFIX_MODELS"
 
-FAMILIES: dict[str, Callable[..., WaveNetPrior]] = {"wavenet": build_wavenet}
+FAMILIES: dict[str, Callable[..., Any]] = {
+    "wavenet": build_wavenet,
+    "score": build_score,
+    "separator": build_separator,
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def models_for_source(source: str, folder: Path | str | None = None) -> list[Mod
     found = scan_models(folder)
     cards = [card for card, _ in found.models.values() if card.source == source]
     if not cards:
-        sources = sorted({card.source for card, _ in found.models.values()})
+        # A separator of several sources, with commas between them, is nobody's prior.
+        sources = sorted({card.source for card, _ in found.models.values() if "," not in card.source})
         close = difflib.get_close_matches(source, sources, 1)
         hint = f"did you mean {close[0]}? " if close else ""
         listed = ", ".join(sources) or "nothing"
@@ -111,7 +115,7 @@ def load_prior(
     *,
     folder: Path | str | None = None,
     bf16: bool = False,
-) -> WaveNetPrior:
+) -> Any:
     """A prior by its model's name, or by its folder: a Path, or a text with a separator such as `./mine`.
 
     `folder` adds a folder of models to the search. `bf16` computes the network's features in bfloat16.
@@ -130,6 +134,11 @@ def resolve_model(name_or_folder: str | Path, folder: Path | str | None = None) 
     home = Path(name_or_folder)
     card = read_card(home)
     return card, home if home.is_dir() else home.parent
+
+
+def export_model(net: Any, card: ModelCard, folder: Path, *, overwrite: bool = False) -> ModelCard:
+    """Write a model folder as `export_network` does, checked by its family's builder."""
+    return export_network(net, card, folder, FAMILIES[card.family], overwrite=overwrite)
 
 
 def verify(card: ModelCard, folder: Path) -> list[str]:
@@ -167,7 +176,7 @@ def _homes(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if not p.name.startswith(".") and (p / CARD_FILE).is_file())
 
 
-def _build(card: ModelCard, home: Path, device: str | torch.device, bf16: bool) -> WaveNetPrior:
+def _build(card: ModelCard, home: Path, device: str | torch.device, bf16: bool) -> Any:
     if card.family not in FAMILIES:
         expected = " or ".join(FAMILIES)
         remedy = "a newer audiofix may know it"
@@ -189,7 +198,7 @@ __all__ = [
     "ENVIRONMENT",
     "FAMILIES",
     "Found",
-    "export_wavenet",
+    "export_model",
     "find_model",
     "list_models",
     "load_prior",

@@ -43,3 +43,32 @@ class HasLogDensity(Protocol):
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
         """(batch, time) to nats per sample given its past, same shape."""
         ...
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """Several sources' distribution given what was recorded, smoothed at sigma: a denoiser that sees y."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """As a prior's; above them it can be asked with sigma infinite."""
+        ...
+
+    @property
+    def halo(self) -> int | None:
+        """As a prior's, for x and y alike."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """As a prior's."""
+        ...
+
+    def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
+        """(batch, source, time), (batch, time) to the mean of the clean sources; sigma infinite: x is ignored."""
+        ...

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from audiofix.errors import DeviceError
 from audiofix.numerics.windows import Chunk, plan_chunks
-from audiofix.priors.base import Prior
+from audiofix.priors.base import Posterior, Prior
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Executor:
     def together(self, priors: Sequence[Prior]) -> Callable[[Tensor, float], Tensor]:
         """The scores of (batch, source, time), each source from its own prior, a thread for each source.
 
-        Two networks on a core each are faster than one after the other on both (tests/benchmarks/threads.py), as
-        long as torch itself is given no more threads than cores / sources. Work is handed out chunk by chunk, so
-        that an interrupt waits for the chunks in hand only.
+        Two networks on a core each are faster than one after the other on both (tests/benchmarks/threads.py):
+        torch's own threads are divided among them. Work is handed out chunk by chunk, so that an interrupt waits
+        for the chunks in hand only.
 
         Raises DeviceError when the device's memory does not suffice.
         """
@@ -53,22 +54,49 @@ class Executor:
 
             tasks = [(part, i) for i, prior in enumerate(priors) for part in self._parts(prior, x.shape[2])]
             tasks.sort(key=lambda task: task[0].start)
-            try:
-                with ThreadPoolExecutor(max_workers=len(priors)) as pool:
-                    for _ in pool.map(work, tasks):
-                        pass
-            except (MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "memory" not in str(error):
-                    raise
-                raise DeviceError(
-                    f"{self.device} has no memory left for chunks of {self.chunk} samples; free some or use "
-                    "--device cpu"
-                ) from error
+            self._share(work, tasks, len(priors))
             return result
 
         return score
 
-    def _parts(self, prior: Prior, length: int) -> list[Chunk]:
+    def jointly(self, posterior: Posterior, y: Tensor) -> Callable[[Tensor, float], Tensor]:
+        """The denoiser of (batch, source, time) under a posterior given their sum y (batch, time), in chunks.
+
+        Equal to `posterior.denoise(x, y, sigma)`. Raises DeviceError when the device's memory does not suffice.
+        """
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            result = torch.empty_like(x)
+
+            def work(part: Chunk) -> None:
+                span = slice(part.left, part.right)
+                piece = posterior.denoise(x[..., span].to(self.device), y[:, span].to(self.device), sigma)
+                result[..., part.start : part.stop] = piece[..., part.inner].to(x.device)
+
+            self._share(work, self._parts(posterior, x.shape[2]), 1)
+            return result
+
+        return denoise
+
+    def _share(self, work: Callable[[Any], None], tasks: Sequence[Any], threads: int) -> None:
+        whole = torch.get_num_threads()
+        try:
+            # Threads that start now get this share of torch's own; the caller's setting comes back.
+            torch.set_num_threads(max(1, whole // threads))
+            with ThreadPoolExecutor(max_workers=threads) as pool:
+                for _ in pool.map(work, tasks):
+                    pass
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise DeviceError(
+                f"{self.device} has no memory left for chunks of {self.chunk} samples; free some or use "
+                "--device cpu"
+            ) from error
+        finally:
+            torch.set_num_threads(whole)
+
+    def _parts(self, prior: Prior | Posterior, length: int) -> list[Chunk]:
         if prior.halo is None:
             return [Chunk(0, length, 0, length)]
         return plan_chunks(length, self.chunk, prior.halo, prior.grid)

@@ -9,10 +9,17 @@ from typing import Any
 
 from audiofix.errors import SettingError
 
+TRAINABLE = ("wavenet", "score", "separator")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How one prior is trained: hours of processor time, windows in samples, gains in dB, sigma in amplitude."""
+    """How one prior is trained: hours of processor time, windows in samples, gains in dB, sigma in amplitude.
+
+    A separator has one folder for each source in `train` and `valid`, a `simulation` of mixtures
+    (`training.degrade.Simulation`), and shares of items that see the mixture alone (`blind_share`) or that do not
+    see it (`hide_share`).
+    """
 
     name: str
     source: str
@@ -30,6 +37,7 @@ class TrainConfig:
     hours: float = 2.0
     warmup_steps: int = 200
     decay_share: float = 0.3
+    optimizer: str = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -40,6 +48,9 @@ class TrainConfig:
     checkpoint_minutes: float = 4.0
     validate_minutes: float = 12.0
     log_steps: int = 50
+    blind_share: float = 0.6
+    hide_share: float = 0.1
+    simulation: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,7 +61,13 @@ class TrainConfig:
                 all({"source", "licence"} == set(t) for t in self.trained_on),
                 "trained_on: source and licence each",
             ),
-            (self.family == "wavenet", "family: wavenet is the only one that can be trained"),
+            (self.family in TRAINABLE, f"family: one of {', '.join(TRAINABLE)}"),
+            (
+                self.family != "separator"
+                or len(self.train) == len(self.valid) == len(self.source.split(",")) > 1,
+                "a separator has two or more sources, such as speech,piano, and as many train and valid folders",
+            ),
+            (self.optimizer in ("adamw", "muon"), "optimizer: adamw or muon"),
             (self.log_steps > 0, "log_steps must be positive"),
             (self.hours > 0, "hours must be positive"),
             (0 <= self.decay_share <= 1, "decay_share lies between 0 and 1"),

@@ -12,6 +12,7 @@ from torch.nn import functional
 from audiofix.numerics.companding import nearest_level
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.priors.base import Prior
+from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
 
 
 def noisy_history_nll(
@@ -26,6 +27,38 @@ def noisy_history_nll(
     target = nearest_level(clean, levels)
     nats = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
     return nats.view_as(clean).mean(dim=1) / math.log(2)
+
+
+def denoising_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """Squared error of D, weighted so that every level counts alike (Karras et al. 2022, eq. 8 and table 1).
+
+    clean, noise: (batch, time); sigma: (batch,). Returns (batch,). The weight is 1 / c_out^2: the error of a net
+    that answers zero, the Gaussian denoiser, is about 1 at every level.
+    """
+    denoised = denoise_alone(net, (clean + sigma[:, None] * noise)[:, None], sigma)[:, 0]
+    data = net.config.sigma_data
+    weight = 1 / sigma**2 + 1 / data**2
+    return weight * (denoised - clean).square().mean(dim=1)
+
+
+def posterior_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor, shown: Tensor) -> Tensor:
+    """Error of D(x, y, sigma) for sources and their sum, on a logarithmic scale, (batch,).
+
+    clean, noise: (batch, source, time); sigma: (batch,), infinite where the net sees the sum alone; shown:
+    (batch,), 0 where it does not see it. log10 of the weighted squared error of each source: errors are judged
+    in decibels, as the result will be, and easy mixtures count as much as hard ones. 30 dB below the mixture is
+    as good as perfect, so that silent passages do not rule.
+    """
+    y = clean.sum(dim=1)
+    blind = ~torch.isfinite(sigma)
+    finite = torch.where(blind, 1.0, sigma)[:, None, None]
+    noisy = torch.where(blind[:, None, None], 0.0, clean + finite * noise)
+    denoised = denoise_jointly(net, noisy, y, sigma, shown)
+    error = (denoised - clean).square().mean(dim=2)
+    power = y.square().mean(dim=1, keepdim=True).clamp(min=1e-8)
+    # At low noise even a perfect net errs by no more than the noise itself: measure against the smaller of both.
+    scale = torch.minimum(power, torch.where(blind, torch.inf, sigma**2)[:, None])
+    return (error / scale + 1e-3).log10().mean(dim=1)
 
 
 def denoise_gain(prior: Prior, clean: Tensor, sigma: float, generator: torch.Generator) -> float:

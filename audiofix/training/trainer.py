@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from audiofix.errors import ModelError, SettingError
-from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
-from audiofix.numerics.companding import mu_law_levels
-from audiofix.priors.wavenet import WaveNetPrior
 from audiofix.training.config import TrainConfig
-from audiofix.training.data import Folder, spread_sigmas, training_batch
-from audiofix.training.objectives import denoise_gain, noisy_history_nll
-
-GAIN_SIGMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-VALID_CLIPS, VALID_LENGTH = 12, 32768
+from audiofix.training.data import Folder
+from audiofix.training.optimizers import make_optimizer
+from audiofix.training.tasks import TASKS
 
 
 @dataclass
@@ -42,15 +36,20 @@ class Progress:
     origin: int = 0  # steps' worth of data that the model it started from had seen
 
 
-def build_network(config: TrainConfig) -> TieredWaveNet:
+def build_network(config: TrainConfig) -> nn.Module:
     """A fresh network, initialised from the config's seed; the global generator is left as it was."""
-    try:
-        net_config = WaveNetConfig.from_dict(config.network)
-    except TypeError as error:
-        raise SettingError(f"training config {config.name}, [network]: {error}") from error
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(config.seed)
-        return TieredWaveNet(net_config, mu_law_levels(net_config.levels))
+        try:
+            return TASKS[config.family].network(config)
+        except (TypeError, ValueError) as error:
+            raise SettingError(f"training config {config.name}, [network]: {error}") from error
+
+
+def folders_of(config: TrainConfig, paths: Sequence[str]) -> list[Folder]:
+    """One folder for each source of a separator; all folders together for a prior of one source."""
+    apart = [[Path(p)] for p in paths] if config.family == "separator" else [[Path(p) for p in paths]]
+    return [Folder(roots, config.sample_rate) for roots in apart]
 
 
 def rate_factor(progress: Progress, config: TrainConfig) -> float:
@@ -61,23 +60,24 @@ def rate_factor(progress: Progress, config: TrainConfig) -> float:
 
 
 class Trainer:
-    """Trains one WaveNet; `run` yields a log record every few steps and keeps `folder/checkpoint.pt` fresh."""
+    """Trains one network; `run` yields a log record every few steps and keeps `folder/checkpoint.pt` fresh."""
 
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
-        self.train = Folder([Path(p) for p in config.train], config.sample_rate)
-        self.valid = Folder([Path(p) for p in config.valid], config.sample_rate)
+        self.train, self.valid = folders_of(config, config.train), folders_of(config, config.valid)
+        self.task = TASKS[config.family]
         self.net = build_network(config)
         self.average = build_network(config)
         self.average.load_state_dict(self.net.state_dict())
-        self.optimizer = torch.optim.AdamW(
-            self.net.parameters(), config.learning_rate, (0.9, 0.98), weight_decay=config.weight_decay
-        )
+        self.optimizer = make_optimizer(config.optimizer, self.net, config.learning_rate, config.weight_decay)
         self.progress = Progress()
         # Compiling fuses the element-wise passes, which bound the speed on CPUs. One fixed window length.
-        self.forward: Callable[..., Tensor] = (
-            torch.compile(self.net, dynamic=False) if config.compile else self.net
-        )
+        self.forward = self.task.forward(self.net, config.compile)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the training data."""
+        return sum(folder.seconds for folder in self.train)
 
     @property
     def checkpoint(self) -> Path:
@@ -100,7 +100,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         return True
 
-    def start_from(self, net: TieredWaveNet, core_hours: float, audio_seconds: float) -> None:
+    def start_from(self, net: nn.Module, core_hours: float, audio_seconds: float) -> None:
         """Take over a trained network's weights and what it has seen; the optimiser starts anew.
 
         Raises ModelError when its sizes are not those of the config.
@@ -126,27 +126,23 @@ class Trainer:
         os.replace(part, self.checkpoint)
 
     def step(self) -> float:
-        """One optimiser step; returns the batch's mean NLL in bits per sample."""
+        """One optimiser step; returns the batch's mean loss in the task's unit."""
         config = self.config
         # Keyed by the step, so that a resumed run sees what an uninterrupted one would have seen.
         generator = np.random.default_rng([config.seed, self.progress.origin + self.progress.step])
-        noise_generator = torch.Generator().manual_seed(int(generator.integers(2**62)))
-        clean = training_batch(self.train, config.batch, config.window, config.gain_db, generator)
-        sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
-        noise = torch.randn(clean.shape, generator=noise_generator)
         factor = rate_factor(self.progress, config)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            bits = noisy_history_nll(self.forward, self.net.level_values, clean, sigma, noise).mean()
-        bits.backward()
+            loss = self.task.loss(config, self.forward, self.train, generator)
+        loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._update_average()
         self.progress.step += 1
-        self.progress.audio_seconds += clean.numel() / config.sample_rate
-        return float(bits.detach())
+        self.progress.audio_seconds += config.batch * config.window / config.sample_rate
+        return float(loss.detach())
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -156,31 +152,10 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), 1 - decay)
 
     def validate(self) -> dict[str, Any]:
-        """Denoise gain and NLL of the averaged weights on fixed validation clips at fixed noise levels."""
-        config = self.config
-        generator = np.random.default_rng([config.seed, 1 << 40])
-        clean = torch.stack([self.valid.window(VALID_LENGTH, generator) for _ in range(VALID_CLIPS)])
-        rms = clean.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-4)
-        clean = clean * (0.1 / rms)
-        clean = clean / clean.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
-        prior = WaveNetPrior({1.0: self.average}, config.sample_rate, (config.sigma_max, config.sigma_min))
-        gains, bits = {}, {}
-        for sigma in (s for s in GAIN_SIGMAS if config.sigma_min <= s <= config.sigma_max):
-            noise = torch.Generator().manual_seed(1)
-            parts = [denoise_gain(prior, part, sigma, noise) for part in clean.split(4)]
-            # Every part has the same length: the mean of the errors is the mean over the clips.
-            gains[f"{sigma:g}"] = round(-10 * math.log10(np.mean([10 ** (-g / 10) for g in parts])), 3)
-            with torch.no_grad():
-                unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
-                level = torch.full((len(clean),), sigma)
-                values = [
-                    noisy_history_nll(self.average, self.average.level_values, c, s, n)
-                    for c, s, n in zip(clean.split(4), level.split(4), unit.split(4), strict=True)
-                ]
-            bits[f"{sigma:g}"] = round(float(torch.cat(values).mean()), 4)
+        """Figures of the averaged weights on fixed held-out clips; what they are is the task's business."""
+        found = self.task.validate(self.config, self.average, self.valid)
         self.average.requires_grad_(True)
-        mean = round(float(np.mean(list(gains.values()))), 3)
-        return {"denoise_gain_db": gains, "mean_denoise_gain_db": mean, "bits_per_sample": bits}
+        return found
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Train until the config's processor hours are spent; yield a record at log lines and checkpoints."""
@@ -197,7 +172,7 @@ class Trainer:
             if self.progress.step % config.log_steps == 0:
                 speed = (self.progress.audio_seconds - audio_began) / (now - began)
                 yield {
-                    "bits": round(float(np.mean(recent)), 4),
+                    self.task.unit: round(float(np.mean(recent)), 4),
                     "audio_per_s": round(speed, 2),
                     **self._where(),
                 }

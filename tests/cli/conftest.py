@@ -78,8 +78,8 @@ class Sampling:
         if settings["progress"] is not None:
             settings["progress"](api.Progress(1, 1, 2, 24, 3, 64, 0.5, 67, 1536))
         beyond = self.beyond * audio.samples.roll(1, dims=1)
-        draws = []
-        for draw in range(settings["draws"]):
+        draws, count = [], settings["draws"] or 1
+        for draw in range(count):
             shares = torch.linspace(1.0, 1.7 + draw, len(sources))
             shares = self.gain * shares / shares.sum()
             shares[-1] += 1 - shares.sum()
@@ -101,7 +101,7 @@ class Sampling:
             "notes": ["content above 8000 Hz is in the residual"] if self.beyond else [],
         }
         as_audio = [{n: Audio(x, audio.sample_rate) for n, x in one.items()} for one in [stems, *draws]]
-        each = as_audio[1:] if settings["draws"] > 1 else []
+        each = as_audio[1:] if count > 1 else []
         return api.Separation(as_audio[0], Audio(beyond, audio.sample_rate), each, report)
 
 

@@ -13,7 +13,9 @@ import pytest
 import soundfile
 
 from audiofix.cli import show
+from audiofix.cli.restore import MOST_DRAWS
 from audiofix.errors import DivergenceError
+from audiofix.separation import QUALITIES
 from tests.cli.conftest import files_under
 
 
@@ -144,23 +146,25 @@ def test_flac_stays_flac(run, write, sampling):
 def test_report_repeats_the_run(run, write, sampling):
     mix, clean = write(), write("clean.wav")
     options = shlex.split(
-        "--prior a,b --levels 3 --steps 4 --step-scale 0.25 --draws 2 --seed 5 --device cpu"
+        "--quality best --prior a,b --levels 3 --steps 4 --step-scale 0.25 --sampler langevin --draws 2 --seed 5 "
+        "--device cpu"
     )
     result = run("separate", mix, *options, "--reference", f"speech={clean}")
     assert result.exit_code == 0, result.stderr
     [call] = sampling.calls
-    assert {
-        k: call[k] for k in ("sources", "prior", "levels", "steps", "step_scale", "draws", "seed", "device")
-    } == {
+    wanted = {
         "sources": ["speech", "piano"],
+        "quality": "best",
         "prior": "a,b",
         "levels": 3,
         "steps": 4,
         "step_scale": 0.25,
+        "sampler": "langevin",
         "draws": 2,
         "seed": 5,
         "device": "cpu",
     }
+    assert {key: call[key] for key in wanted} == wanted
     assert call["references"]["speech"].length == 2205
     report = json.loads(Path("separated/mix/report.json").read_text(encoding="utf-8"))
     assert report["settings"]["step_scale"] == 0.25
@@ -200,6 +204,17 @@ def test_two_speakers(run, write, sampling):
     assert result.exit_code == 0, result.stderr
     assert sampling.calls[0]["sources"] == ["speech", "speech-2"]
     assert files_under(Path("separated/mix")) == ["report.json", "speech-2.wav", "speech.wav"]
+
+
+def test_what_is_not_given_is_left_to_the_quality(run, write, sampling):
+    assert run("separate", write()).exit_code == 0
+    [call] = sampling.calls
+    left = ("quality", "prior", "levels", "steps", "step_scale", "sampler", "draws")
+    assert {key: call[key] for key in left} == dict.fromkeys(left)
+
+
+def test_room_is_asked_for_as_many_draws_as_any_quality_makes():
+    assert max(quality.draws for quality in QUALITIES.values()) <= MOST_DRAWS
 
 
 def test_existing_results_are_kept(run, write, sampling):

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from audiofix.hub.registry import load_prior
+from audiofix.training import tasks
 from audiofix.training import trainer as training
-from tests.hub.tiny import TINY
+from tests.hub.tiny import TINY, TINY_MIXER
 
 CONFIG = """
 name = "speech-tiny"
@@ -33,13 +34,36 @@ log_steps = 1
 
 @pytest.fixture
 def config(write, monkeypatch) -> Path:
-    monkeypatch.setattr(training, "VALID_CLIPS", 2)
-    monkeypatch.setattr(training, "VALID_LENGTH", 512)
+    monkeypatch.setattr(tasks, "VALID_CLIPS", 2)
+    monkeypatch.setattr(tasks, "VALID_LENGTH", 512)
+    monkeypatch.setattr(tasks, "VALID_MIXTURES", 2)
+    monkeypatch.setattr(tasks, "MIXTURE_LENGTH", 512)
     write("corpus/noise.wav", rate=16000, channels=1, length=4000)
-    sizes = "\n".join(f"{key} = {value}" for key, value in TINY.to_dict().items())
-    path = Path("tiny.toml")
-    path.write_text(CONFIG + sizes + "\n")
+    return config_file("tiny.toml", CONFIG, TINY.to_dict())
+
+
+def config_file(name: str, text: str, sizes: dict) -> Path:
+    path = Path(name)
+    path.write_text(text + "\n".join(f"{key} = {value}" for key, value in sizes.items()) + "\n")
     return path
+
+
+@pytest.fixture
+def mixer_config(config, request) -> Path:
+    """Of the family that the test is told."""
+    text = f'family = "{request.param}"\n' + CONFIG
+    sizes = TINY_MIXER.to_dict()
+    if request.param == "separator":
+        text = text.replace('"speech"', '"speech,piano"').replace('["corpus"]', '["corpus", "corpus"]')
+        sizes.update(inputs=3, outputs=2, recorded=1)
+    return config_file("mixer.toml", text, sizes)
+
+
+MIXERS = pytest.mark.parametrize(
+    ("mixer_config", "figure"),
+    [("score", "mean denoise gain db"), ("separator", "mean si sdr db")],
+    indirect=["mixer_config"],
+)
 
 
 @pytest.fixture
@@ -161,3 +185,41 @@ def test_a_model_of_other_sizes_is_no_start(run, config):
     result = run("train", config, "--start-from", "tiny-speech")
     assert result.exit_code == 4
     assert "other sizes" in result.stderr
+
+
+@MIXERS
+def test_mixers_train_and_become_models(run, mixer_config, figure, monkeypatch):
+    result = run("train", mixer_config, *HOURS)
+    assert result.exit_code == 0, result.stderr
+    _, first, last, _ = result.stdout.splitlines()
+    assert " loss  " in first
+    assert "s of audio a second" in first
+    assert ("held out: denoise gain" if "denoise" in figure else "held out: SI-SDR") in last
+    result = run("train", mixer_config, *HOURS, "--export", "models/mine")
+    assert result.exit_code == 0, result.stderr
+    assert figure in result.stdout
+    monkeypatch.setenv("AUDIOFIX_MODELS", "models")
+    assert run("models", "verify", "mine").exit_code == 0
+    card = json.loads(run("models", "show", "mine", "--json").stdout)
+    assert card["source"] == ("speech" if "denoise" in figure else "speech,piano")
+    result = run("train", mixer_config, "--start-from", "mine", *HOURS, "-o", "runs/next")
+    assert result.exit_code == 0, result.stderr
+    assert "starting from mine" in result.stdout
+
+
+@MIXERS
+@pytest.mark.usefixtures("tiny_models")
+def test_a_model_of_another_family_is_no_start(run, mixer_config, figure):
+    result = run("train", mixer_config, "--start-from", "tiny-speech")
+    assert result.exit_code == 2
+    assert "tiny-speech is a wavenet model" in result.stderr
+
+
+@MIXERS
+def test_mixers_go_on_where_they_were_stopped(run, mixer_config, figure, stop_in_step):
+    stop_in_step(2)
+    assert run("train", mixer_config).exit_code == 130
+    stop_in_step(2)
+    result = run("train", mixer_config)
+    assert "from step 2" in result.stdout
+    assert "saved at step 4" in result.stderr

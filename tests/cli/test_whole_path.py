@@ -74,6 +74,41 @@ def test_two_of_a_kind_and_named_priors(run, tiny_models, write):
     np.testing.assert_array_equal(sum(parts), integers(mix))
 
 
+@pytest.mark.parametrize(("quality", "draws"), [("fast", 0), ("balanced", 0), ("best", 2)])
+def test_a_quality(run, tiny_separator, write, quality, draws):
+    mix = write("mix.wav", soft(1), rate=16000)
+    levels = ["--levels", 3] if quality == "best" else []
+    result = run("separate", mix, "--quality", quality, *levels, "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    folder = Path("separated/mix")
+    parts = [integers(folder / f"{name}.wav") for name in ("speech", "piano")]
+    np.testing.assert_array_equal(sum(parts), integers(mix))
+    assert len(list(folder.glob("draws/speech.*.wav"))) == draws
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert report["settings"]["quality"] == quality
+    assert report["models"][0]["name"] == "tiny-separator"
+    assert report["settings"]["levels"] == {"fast": None, "balanced": 12, "best": 3}[quality]
+    planned = run("separate", mix, "--quality", quality, *levels, "--device", "cpu", "--dry-run", "-o", "new")
+    facts = dict(line.split("  ", 1) for line in planned.stdout.splitlines())
+    schedule = {"fast": "one estimate", "balanced": "12 levels of 1 steps", "best": "3 levels of 1 steps"}
+    assert facts["schedule"].strip() == schedule[quality]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--quality", "superb"], "no quality 'superb'; choose one of fast, balanced, best, pnf"),
+        (["--quality", "fast", "--levels", 4], "quality fast has no ladder"),
+        (["--prior", "score"], "no score prior of speech"),
+    ],
+)
+def test_a_quality_that_does_not_exist_or_fit(run, tiny_separator, write, options, words):
+    result = run("separate", write("mix.wav", soft(1), rate=16000), *options, "--device", "cpu")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not Path("separated").exists()
+
+
 def test_as_a_process_of_its_own(tiny_models, write):
     result = command("separate", write("mix.wav", soft(2), rate=16000), *QUICK, "--json")
     assert result.returncode == 0, result.stderr

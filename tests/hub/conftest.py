@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import export_wavenet
+from audiofix.hub.registry import export_model
 from tests.hub.tiny import tiny_net
 
 
@@ -34,7 +34,7 @@ def card() -> ModelCard:
 @pytest.fixture
 def conditioned(card: ModelCard, tmp_path: Path) -> Path:
     """A folder of models with one in it, `tiny`, conditioned on sigma."""
-    export_wavenet(tiny_net(), card, tmp_path / "models" / "tiny")
+    export_model(tiny_net(), card, tmp_path / "models" / "tiny")
     return tmp_path / "models"
 
 

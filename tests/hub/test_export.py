@@ -7,7 +7,7 @@ import torch
 
 from audiofix.errors import DeviceError, ModelError, OutputError
 from audiofix.hub.card import read_card
-from audiofix.hub.registry import export_wavenet, load_prior
+from audiofix.hub.registry import export_model, load_prior
 from audiofix.priors.base import Prior
 from audiofix.priors.wavenet import WaveNetPrior
 from tests.hub.tiny import tiny_net
@@ -40,7 +40,7 @@ def test_a_model_of_one_network_per_level_asks_the_right_one(card, tmp_path, x, 
     sigmas = (0.5, 0.05, 0.005)
     nets = {sigma: tiny_net(seed) for seed, sigma in enumerate(sigmas)}
     card = replace(card, sigmas=sigmas, sigma_units=units, levels=levels)
-    written = export_wavenet(nets, card, tmp_path / "ladder")
+    written = export_model(nets, card, tmp_path / "ladder")
     assert written.conditioning == "per-level"
     assert len(written.files) == 3
     assert read_card(tmp_path / "ladder").files == written.files
@@ -66,9 +66,9 @@ def test_export_leaves_nothing_beside_the_model(conditioned):
 def test_export_replaces_a_model_only_when_told(conditioned, card):
     home = conditioned / "tiny"
     with pytest.raises(OutputError, match="exists already"):
-        export_wavenet(tiny_net(1), card, home)
+        export_model(tiny_net(1), card, home)
     old = read_card(home)
-    export_wavenet(tiny_net(1), card, home, overwrite=True)
+    export_model(tiny_net(1), card, home, overwrite=True)
     assert read_card(home).files != old.files
     assert [p.name for p in conditioned.iterdir()] == ["tiny"]
 
@@ -76,9 +76,9 @@ def test_export_replaces_a_model_only_when_told(conditioned, card):
 def test_export_never_replaces_what_is_no_model(conditioned, card):
     (conditioned / "tiny" / "diary.txt").touch()
     with pytest.raises(OutputError, match=r"diary\.txt"):
-        export_wavenet(tiny_net(), card, conditioned / "tiny", overwrite=True)
+        export_model(tiny_net(), card, conditioned / "tiny", overwrite=True)
     with pytest.raises(OutputError, match="is a file"):
-        export_wavenet(tiny_net(), card, conditioned / "tiny" / "diary.txt", overwrite=True)
+        export_model(tiny_net(), card, conditioned / "tiny" / "diary.txt", overwrite=True)
 
 
 def test_a_failed_export_leaves_the_old_model_whole(conditioned, card):
@@ -88,21 +88,21 @@ def test_a_failed_export_leaves_the_old_model_whole(conditioned, card):
     with torch.no_grad():
         net.hidden.weight[0, 0] = torch.nan
     with pytest.raises(ModelError, match=r"hidden\.weight"):
-        export_wavenet(net, card, home, overwrite=True)
+        export_model(net, card, home, overwrite=True)
     assert {p.name: p.read_bytes() for p in home.iterdir()} == before
     assert [p.name for p in conditioned.iterdir()] == ["tiny"]
 
 
 def test_export_refuses_networks_for_other_levels(card, tmp_path):
     with pytest.raises(ModelError, match="sigmas: expected networks for"):
-        export_wavenet({0.5: tiny_net()}, card, tmp_path / "new")
+        export_model({0.5: tiny_net()}, card, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("new", ["levels = 16\nlayers = 3", 'levels = "many"', "levels = 0"])
 def test_sizes_that_make_no_network(conditioned, edit_card, new):
     edit_card("levels = 16", new)
-    with pytest.raises(ModelError, match=r"card\.toml: network: expected sizes of a WaveNet"):
+    with pytest.raises(ModelError, match=r"card\.toml: network: expected sizes of a wavenet network, got"):
         load_prior(conditioned / "tiny")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
 from audiofix.numerics.companding import mu_law_levels
 
@@ -25,6 +28,19 @@ TINY = WaveNetConfig(
     sigma_width=8,
 )
 
+TINY_MIXER = MixerConfig(
+    window=64,
+    hop=16,
+    patch=2,
+    bands=((4, 4), (2, 8)),
+    features=8,
+    hidden=8,
+    dilations=(1, 2),
+    band_features=2,
+    band_hidden=8,
+    sigma_width=8,
+)
+
 
 def tiny_net(seed: int = 0) -> TieredWaveNet:
     """A network with every weight drawn from its own generator, so that none is zero."""
@@ -33,4 +49,15 @@ def tiny_net(seed: int = 0) -> TieredWaveNet:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+def tiny_mixer(sources: int = 0, seed: int = 0) -> TimeFrequencyMixer:
+    """A mixer of one source, or of a separator's mixture and sources, without a zero among its weights."""
+    sizes = replace(TINY_MIXER, inputs=sources + 1, outputs=sources, recorded=1) if sources else TINY_MIXER
+    net = TimeFrequencyMixer(sizes)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
     return net

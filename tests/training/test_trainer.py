@@ -49,7 +49,7 @@ def test_resumed_equals_uninterrupted(config: TrainConfig, tmp_path: Path) -> No
 def test_it_learns(config: TrainConfig, tmp_path: Path) -> None:
     trainer = Trainer(replace(config, learning_rate=3e-3), tmp_path / "run")
     generator = torch.Generator().manual_seed(0)
-    clean = training_batch(trainer.train, 16, 256, (0.0, 0.0), np.random.default_rng(1))
+    clean = training_batch(trainer.train[0], 16, 256, (0.0, 0.0), np.random.default_rng(1))
     noise, sigma = torch.randn(clean.shape, generator=generator), torch.full((16,), 0.03)
 
     def bits() -> float:

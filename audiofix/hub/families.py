@@ -1,0 +1,80 @@
+"""From a card to a prior, a function for each family. torch is imported inside, so that listing is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiofix.hub.card import CARD_FILE, ModelCard, bad_model
+from audiofix.hub.networks import load_network
+
+if TYPE_CHECKING:
+    import torch
+
+    from audiofix.nets.mixer import TimeFrequencyMixer
+    from audiofix.priors.score_network import MixturePosterior, ScorePrior
+    from audiofix.priors.wavenet import WaveNetPrior
+
+_REMEDY = "correct the card, or export the model again"
+
+
+def build_wavenet(
+    card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
+) -> WaveNetPrior:
+    """One network conditioned on sigma, or one for each level. Raises as `load_network` does."""
+    from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
+    from audiofix.numerics.companding import mu_law_levels
+    from audiofix.priors.wavenet import WaveNetPrior
+
+    def make(sizes: dict[str, Any]) -> TieredWaveNet:
+        config = WaveNetConfig.from_dict(sizes)
+        return TieredWaveNet(config, mu_law_levels(config.levels))
+
+    nets = {sigma: load_network(card, folder, file, make, device) for sigma, file in card.weights.items()}
+    return WaveNetPrior(nets, card.sample_rate, card.sigmas, bf16)
+
+
+def build_score(
+    card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
+) -> ScorePrior:
+    """A score network of one source. Raises as `load_network` does."""
+    from audiofix.priors.score_network import ScorePrior
+
+    net = _mixer(card, folder, device, recorded=0)
+    _same_number(card, folder, net.config.outputs)
+    return ScorePrior(net, card.sample_rate, card.sigmas, bf16)
+
+
+def build_separator(
+    card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
+) -> MixturePosterior:
+    """The posterior of the sources that the card lists with commas. Raises as `load_network` does."""
+    from audiofix.priors.score_network import MixturePosterior
+
+    net = _mixer(card, folder, device, recorded=1)
+    _same_number(card, folder, net.config.outputs)
+    return MixturePosterior(net, card.sample_rate, card.sigmas, bf16)
+
+
+def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:
+    """The card's network, which is shown so many recordings beside the noisy sources."""
+    from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
+
+    def make(sizes: dict[str, Any]) -> TimeFrequencyMixer:
+        return TimeFrequencyMixer(MixerConfig.from_dict(sizes))
+
+    if card.conditioning != "sigma":
+        expected, got = f"sigma for the family {card.family}", card.conditioning
+        raise bad_model(folder / CARD_FILE, "conditioning", expected, got, _REMEDY)
+    (file,) = card.weights.values()
+    net: TimeFrequencyMixer = load_network(card, folder, file, make, device)
+    if net.config.recorded != recorded:
+        expected, got = f"{recorded} for the family {card.family}", str(net.config.recorded)
+        raise bad_model(folder / CARD_FILE, "network.recorded", expected, got, _REMEDY)
+    return net
+
+
+def _same_number(card: ModelCard, folder: Path, outputs: int) -> None:
+    if outputs != len(card.source.split(",")):
+        expected = f"{outputs} names with commas" if outputs > 1 else "one name"
+        raise bad_model(folder / CARD_FILE, "source", expected, repr(card.source), _REMEDY)

@@ -1,0 +1,151 @@
+"""Every family goes to disk and comes back: exported, found, verified, loaded with the weights written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from audiofix.errors import ModelError
+from audiofix.hub import registry
+from audiofix.hub.registry import (
+    FAMILIES,
+    export_model,
+    find_model,
+    list_models,
+    load_prior,
+    models_for_source,
+    verify,
+)
+from audiofix.priors.base import Posterior, Prior
+from tests.hub.tiny import tiny_mixer, tiny_net
+
+SOURCES = {"wavenet": "speech", "score": "speech", "separator": "speech,piano"}
+NETS = {"wavenet": tiny_net, "score": tiny_mixer, "separator": lambda: tiny_mixer(2)}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_packaged(monkeypatch):
+    monkeypatch.setattr(registry, "_packaged", list)
+
+
+@pytest.fixture
+def export(card, tmp_path):
+    """Write a model of a family, named as the family, to a folder of models; returns that folder."""
+
+    def write(family, net=None, **changes):
+        written = replace(card, name=family, family=family, source=SOURCES[family], **changes)
+        export_model(NETS[family]() if net is None else net, written, tmp_path / "models" / family)
+        return tmp_path / "models"
+
+    return write
+
+
+def stored(net):
+    """The network as it is on disk: matrices in float16, vectors in float32."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.half())
+    return net
+
+
+def test_every_family_is_tested_here():
+    assert set(SOURCES) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", SOURCES)
+def test_what_is_written_is_what_comes_back(export, family):
+    folder = export(family)
+    card, home = find_model(family, folder)
+    assert verify(card, home) == []
+    assert (card.family, card.source, card.conditioning) == (family, SOURCES[family], "sigma")
+    prior = load_prior(family, folder=folder)
+    assert isinstance(prior, Posterior if family == "separator" else Prior)
+    assert (prior.sample_rate, prior.sigmas) == (16000, (1.0, 0.001))
+    loaded = prior.nets[1.0] if family == "wavenet" else prior.net
+    expected = stored(NETS[family]())
+    assert loaded.config == expected.config
+    assert loaded.config.to_dict() == card.network
+    for name, value in expected.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("family", ["score", "separator"])
+def test_a_loaded_mixer_gives_the_numbers_of_the_one_written(export, family):
+    prior, net = load_prior(family, folder=export(family)), stored(NETS[family]())
+    same = type(prior)(net, 16000, (1.0, 0.001))
+    x = 0.1 * torch.randn(1, 2, 300, generator=torch.Generator().manual_seed(0))
+    if family == "score":
+        assert torch.equal(prior.score(x[0], 0.1), same.score(x[0], 0.1))
+        return
+    for sigma in (0.1, math.inf):
+        assert torch.equal(prior.denoise(x, x[:, 0], sigma), same.denoise(x, x[:, 0], sigma))
+
+
+@pytest.mark.parametrize("family", SOURCES)
+def test_damaged_weights_are_found(export, family):
+    card, home = find_model(family, export(family))
+    weights = home / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
+    assert "sha256: expected" in verify(card, home)[0]
+
+
+@pytest.mark.parametrize("source", ["speech", "speech,piano,drums"])
+def test_a_separator_names_each_of_its_sources(export, card, tmp_path, source):
+    with pytest.raises(ModelError, match=f"source: expected 2 names with commas, got '{source}'"):
+        export_model(tiny_mixer(2), replace(card, family="separator", source=source), tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()
+    file = export("separator") / "separator" / "card.toml"
+    file.write_text(file.read_text().replace('"speech,piano"', f'"{source}"'))
+    with pytest.raises(ModelError, match=r"card\.toml: source: expected 2 names with commas"):
+        load_prior(file.parent)
+
+
+def test_a_family_refuses_another_ones_network(card, tmp_path):
+    for family, net, words in (
+        ("score", tiny_mixer(2), r"network\.recorded: expected 0 for the family score, got 1"),
+        ("separator", tiny_mixer(), r"network\.recorded: expected 1 for the family separator, got 0"),
+        ("score", tiny_net(), "network: expected sizes of a score network"),
+        ("wavenet", tiny_mixer(), "network: expected sizes of a wavenet network"),
+    ):
+        written = replace(card, family=family, source=SOURCES[family])
+        with pytest.raises(ModelError, match=words):
+            export_model(net, written, tmp_path / "wrong")
+        assert not (tmp_path / "wrong").exists()
+    with pytest.raises(ModelError, match="source: expected one name, got 'speech,piano'"):
+        export_model(tiny_mixer(), replace(card, family="score", source="speech,piano"), tmp_path / "wrong")
+
+
+def test_mixers_know_no_networks_for_single_levels(card, tmp_path):
+    nets = {1.0: tiny_mixer(), 0.001: tiny_mixer()}
+    with pytest.raises(ModelError, match="conditioning: expected sigma for the family score, got per-level"):
+        export_model(nets, replace(card, family="score"), tmp_path / "wrong")
+
+
+@pytest.mark.parametrize("change", ["features = 8\ndepth = 3", 'features = "many"', "features = -1"])
+def test_sizes_that_make_no_mixer(export, change):
+    file = export("score") / "score" / "card.toml"
+    file.write_text(file.read_text().replace("\nfeatures = 8", f"\n{change}"))
+    with pytest.raises(ModelError, match=r"card\.toml: network: expected sizes of a score network, got"):
+        load_prior(file.parent)
+
+
+def test_sizes_of_other_weights(export):
+    file = export("score") / "score" / "card.toml"
+    text = file.read_text()
+    assert "hidden = 8" in text
+    file.write_text(text.replace("hidden = 8", "hidden = 12", 1))
+    with pytest.raises(ModelError, match="tensors: expected those of the card's network"):
+        load_prior(file.parent)
+
+
+def test_a_separator_is_nobodys_prior(export):
+    folder = export("separator")
+    export("score")
+    assert [card.name for card in list_models(folder)] == ["score", "separator"]
+    assert [card.name for card in models_for_source("speech", folder)] == ["score"]
+    with pytest.raises(ModelError, match=r"there is no prior of 'piano'; there are priors of speech$"):
+        models_for_source("piano", folder)

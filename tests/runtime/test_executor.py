@@ -1,0 +1,96 @@
+"""Chunks of a posterior: the same numbers as on the whole file, on the sources and their sum alike."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from audiofix.errors import DeviceError
+from audiofix.priors.score_network import MixturePosterior
+from audiofix.runtime.executor import Executor
+from tests.hub.tiny import tiny_mixer
+
+# The network rounds to float32 at its end: where a chunk's last float64 bits differ, a number below 10 next to a
+# tie moves by 1e-6, times spectra of about 1 and the preconditioner's 0.1.
+TIE = 3e-7
+
+
+def posterior() -> MixturePosterior:
+    return MixturePosterior(tiny_mixer(2).double(), 16000, (1.0, 0.01))
+
+
+def signals(length: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (0.2 * torch.randn(2, n, length, generator=generator, dtype=torch.float64) for n in (2, 1))
+    return x, y[:, 0]
+
+
+def executor(chunk: int) -> Executor:
+    return Executor(torch.device("cpu"), chunk)
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 500, 1111])
+@pytest.mark.parametrize("chunk", [1, 32, 100, 333, 5000])
+@pytest.mark.parametrize("sigma", [0.1, math.inf])
+def test_chunks_give_the_whole(length: int, chunk: int, sigma: float) -> None:
+    whole, (x, y) = posterior(), signals(length)
+    found = executor(chunk).jointly(whole, y)(x, sigma)
+    expected = whole.denoise(x, y, sigma)
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < TIE
+
+
+@pytest.mark.parametrize("fault", ["halo", "grid"])
+def test_half_the_halo_and_another_grid_are_caught(fault: str) -> None:
+    whole, (x, y) = posterior(), signals(800)
+    expected = whole.denoise(x, y, 0.1)
+    if fault == "halo":
+        whole.halo //= 4
+    else:
+        whole.grid, whole.halo = 1, whole.halo + 7
+    assert (executor(96).jointly(whole, y)(x, 0.1) - expected).abs().max() > 100 * TIE
+
+
+def test_the_sum_given_at_first_is_the_one_that_counts() -> None:
+    whole, (x, y) = posterior(), signals(300)
+    denoise = executor(100).jointly(whole, y)
+    assert (denoise(x, 0.1) - whole.denoise(x, 2 * y, 0.1)).abs().max() > 100 * TIE
+    assert (denoise(x, 0.1).sum(dim=1) - y).abs().max() < 1e-14
+
+
+def test_one_that_cannot_be_chunked_runs_whole() -> None:
+    class Counts:
+        halo, grid, lengths = None, 1, []
+
+        def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
+            self.lengths.append((x.shape[-1], y.shape[-1]))
+            return x + y[:, None] + sigma
+
+    x, y = signals(300)
+    found = executor(10).jointly(Counts(), y)(x, 0.5)  # type: ignore[arg-type]
+    assert torch.equal(found, x + y[:, None] + 0.5)
+    assert Counts.lengths == [(300, 300)]
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (MemoryError(), DeviceError),
+        (RuntimeError("CUDA out of memory."), DeviceError),
+        (RuntimeError("shapes differ"), RuntimeError),
+    ],
+)
+def test_memory_that_does_not_suffice_is_an_error_with_a_remedy(raised: Exception, expected: type) -> None:
+    class Fails:
+        halo, grid = 0, 1
+
+        def denoise(self, *_: object) -> Tensor:
+            raise raised
+
+    x, y = signals(20)
+    with pytest.raises(expected) as caught:
+        executor(10).jointly(Fails(), y)(x, 0.5)  # type: ignore[arg-type]
+    assert expected is RuntimeError or "chunks of 10 samples" in str(caught.value)
