@@ -7,7 +7,7 @@ TRAIN_FLAGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench-separate golden corpora train clean
+.PHONY: help install demo test check format bench bench-separate golden corpora train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,15 @@ format: .venv/.installed-test ## sort imports, wrap lines
 
 bench-separate: install ## the README's separation figures (BENCH_FLAGS=...)
 	$(BIN)/python -m tests.benchmarks.separate $(BENCH_FLAGS)
+
+bench: install ## every figure of docs/benchmarks.md, then the page (hours; BENCH_FLAGS goes to the separation)
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) onnxruntime
+	$(BIN)/python -m tests.benchmarks.peers
+	$(BIN)/python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality balanced fast best --calls $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.restore upsample
+	$(BIN)/python -m tests.benchmarks.restore inpaint --draws 8
+	$(BIN)/python -m tests.benchmarks.janssen
+	$(BIN)/python -m tests.benchmarks.page
 
 golden: .venv/.installed-test ## exact scores of the shipped models against the stored ones
 	$(BIN)/pytest -q -m golden $(PYTEST_FLAGS)

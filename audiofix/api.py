@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from audiofix.audio.loudness import working_level
@@ -14,6 +15,7 @@ from audiofix.audio.resample import band_split, resample
 from audiofix.checks import check_input
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
+from audiofix.operators.mixture import Mixture
 from audiofix.reporting import describe, energy_ratio_db
 from audiofix.samplers.base import Info, State
 from audiofix.separation import mean_of_draws
@@ -77,11 +79,12 @@ def plan(
     sampler: str | None = None,
     quality: str | None = None,
     references: Mapping[str, Audio] | None = None,
+    init: Mapping[str, Audio] | None = None,
 ) -> Plan:
     """Check everything that `separate` would check and estimate its cost from one short network call."""
-    check_input(audio, sources, draws, seed, references)
+    check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality)
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
     draws = draws or setup.choice.draws
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
@@ -112,6 +115,7 @@ def separate(
     sampler: str | None = None,
     quality: str | None = None,
     references: Mapping[str, Audio] | None = None,
+    init: Mapping[str, Audio] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Separation:
     """Separate a mixture into sources by sampling from their posterior (PnF, Jayaram & Thickstun 2021).
@@ -139,6 +143,9 @@ def separate(
     sampler
         `consistent` (its noise always fits its level; few steps, draws that spread too little) or `langevin` (as
         published). The default is langevin where `steps` is above 1, else consistent.
+    init
+        Stems of all sources that something else made, of the mixture's shape and rate: the chain starts there
+        instead of at a separator's estimate, and the default quality is best.
     references
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
@@ -150,16 +157,18 @@ def separate(
         Each says what was given, what is possible and what to do.
     """
     references = references or {}
-    check_input(audio, sources, draws, seed, references)
+    check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality)
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
     draws = draws or setup.choice.draws
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5
     gain = working_level(low.samples, setup.sample_rate, target)
     mixture = low.samples * gain
-    start = setup.estimate(mixture, len(sources))
+    start = (
+        setup.estimate(mixture, len(sources)) if init is None else _begun(init, sources, mixture, gain, setup)
+    )
     drawn = [
         setup.draw(
             mixture,
@@ -185,6 +194,7 @@ def separate(
             "seed": seed,
             "device": device,
             "quality": setup.quality,
+            "init": init is not None,
             "sampler": setup.sampler if setup.schedule else None,
             **_ladder(setup.schedule),
         },
@@ -197,6 +207,14 @@ def separate(
     report["reconstruction_error_db"] = energy_ratio_db(everything - audio.samples, audio.samples)
     each = [_stems(draw, sources, audio, setup) for draw in drawn] if draws > 1 else []
     return Separation(mean, residual, each, report)
+
+
+def _begun(
+    init: Mapping[str, Audio], sources: Sequence[str], mixture: Tensor, gain: float, setup: Setup
+) -> Tensor:
+    """Somebody's stems at the models' rate and level, (channel, source, time), made to add up to the mixture."""
+    low = [band_split(init[source], setup.sample_rate)[0].samples.float() * gain for source in sources]
+    return Mixture().project(torch.stack(low, dim=1), mixture[:, None])
 
 
 def _ladder(schedule: Schedule | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ def check_input(
     draws: int | None,
     seed: int,
     references: Mapping[str, Audio] | None,
+    init: Mapping[str, Audio] | None = None,
 ) -> None:
     """Raise InputError for audio and references that cannot be worked on, SettingError for options."""
     if len(sources) < 2:
@@ -39,19 +40,29 @@ def check_input(
         )
     if not bool(torch.isfinite(audio.samples).all()):
         raise InputError("the mixture has NaN or infinite samples; repair or export it again")
-    shape = tuple(audio.samples.shape)
     for source, clean in (references or {}).items():
-        if source not in sources:
-            raise SettingError(f"reference for {source!r}, but the sources are {', '.join(sources)}")
-        if clean.sample_rate != audio.sample_rate or tuple(clean.samples.shape) != shape:
-            raise InputError(
-                f"reference {source} has {clean.channels} channels, {clean.length} samples at "
-                f"{clean.sample_rate} Hz; the mixture has {audio.channels}, {audio.length} at "
-                f"{audio.sample_rate} Hz; cut or resample the reference"
-            )
-        if not bool(torch.isfinite(clean.samples).all()):
-            raise InputError(f"reference {source} has NaN or infinite samples; repair or export it again")
+        _check_like(audio, sources, "reference", source, clean)
         if not bool((clean.samples != clean.samples[:, :1]).any(dim=1).all()):
             raise InputError(
                 f"reference {source} is silent, so it has no SI-SDR; give the clean source itself"
             )
+    if init is None:
+        return
+    missing = [source for source in sources if source not in init]
+    if missing:
+        raise SettingError(f"init has no stem of {', '.join(missing)}; give one for each source")
+    for source, stem in init.items():
+        _check_like(audio, sources, "init", source, stem)
+
+
+def _check_like(audio: Audio, sources: Sequence[str], what: str, source: str, stem: Audio) -> None:
+    if source not in sources:
+        raise SettingError(f"{what} for {source!r}, but the sources are {', '.join(sources)}")
+    if stem.sample_rate != audio.sample_rate or stem.samples.shape != audio.samples.shape:
+        raise InputError(
+            f"{what} {source} has {stem.channels} channels, {stem.length} samples at "
+            f"{stem.sample_rate} Hz; the mixture has {audio.channels}, {audio.length} at "
+            f"{audio.sample_rate} Hz; cut or resample the {what}"
+        )
+    if not bool(torch.isfinite(stem.samples).all()):
+        raise InputError(f"{what} {source} has NaN or infinite samples; repair or export it again")

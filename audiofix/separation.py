@@ -42,6 +42,8 @@ SAMPLERS = {
     "consistent": Preset(consistent_annealing, 48, 1, 1.0, 0.6, 0.03, check=fresh_noise),
     # As published (PnF section 4 and its code): levels of 175.9 ... 0.1 quantiser steps of 2/256.
     "langevin": Preset(annealed_langevin, 24, 256, 0.05, 1.374, 0.00078),
+    # Song & Ermon 2019, section 5: 10 levels, T = 100, epsilon = 2e-5; delta = epsilon / (2 0.01^2).
+    "ncsn": Preset(annealed_langevin, 10, 100, 0.1, 1.0, 0.01),
     # Churn of 0.2: without any, what the start gets wrong stays wrong.
     "heun": Preset(
         heun_annealing, 24, 1, 0.2, 0.6, 0.03, lambda s: 2 * (len(s.sigmas) - 1) * s.steps, check=moves
@@ -70,7 +72,7 @@ class Quality:
 
 QUALITIES = {
     "fast": Quality(True, None, "consistent"),
-    "balanced": Quality(True, "separator", "consistent", 12, 0.3, 0.02),
+    "balanced": Quality(True, "prior", "consistent", 8, 0.12, 0.04),
     "best": Quality(True, "prior", "consistent", 48, 0.2, 0.03, draws=2),
     "pnf": Quality(False, "prior", "langevin"),
 }

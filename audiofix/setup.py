@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from audiofix.choosing import AUTO, choose_models, choose_separator
 from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import (
-    FAMILIES,
     load_prior,
     model_hash,
-    models_for_source,
-    resolve_model,
-    scan_models,
 )
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.posterior import ScoreFn, amortised_score
@@ -143,9 +138,9 @@ class Setup:
         probe = torch.zeros(1, sources, min(length, self.sample_rate))
         mixture = probe[:, 0]
         seconds, peak = 0.0, 0
-        if self.choice.estimate and self.posterior is not None:
-            each = _time(lambda: self.estimate(mixture, sources)) / probe.shape[2]
-            seconds += each * length
+        if self.posterior is not None:
+            if self.choice.estimate:
+                seconds += _time(lambda: self.estimate(mixture, sources)) / probe.shape[2] * length
             # About 3 kB a sample in flight in the mixer: measured.
             peak = 3000 * channels * min(length, self.executor.chunk + 2 * (self.posterior.halo or 0))
         if self.schedule is not None:
@@ -176,26 +171,35 @@ def prepare(
     device: str,
     sampler: str | None,
     quality: str | None = None,
+    begun: bool = False,
 ) -> Setup:
     """Choose and load the models for the sources, and lay out the schedule between the levels they know.
 
-    Without a quality: "pnf" where Langevin dynamics is asked for, by name or by several steps a level; else
-    "balanced". Qualities that begin with a separator need one that knows all the sources; where there is none,
-    or where `prior` names priors, the chain starts from the mixture and follows the priors.
+    `begun`: the chain starts from stems that the caller has. Without a quality: "pnf" where Langevin dynamics is
+    asked for, by name or by several steps a level; "best" where there are stems to begin with; else "balanced".
+    Qualities that begin with a separator need one that knows all the sources; where there is none, or where
+    `prior` names priors, the chain starts from the mixture and follows the priors.
 
     Raises SettingError for what does not exist or does not go together.
     """
     if quality is None:
         langevin = sampler == "langevin" or (sampler is None and steps is not None and steps > 1)
-        quality = "pnf" if langevin else "balanced"
+        quality = "pnf" if langevin else "best" if begun else "balanced"
     if quality not in QUALITIES:
         raise SettingError(f"there is no quality {quality!r}; choose one of {', '.join(QUALITIES)}")
     choice = QUALITIES[quality]
     where = pick_device(device)
     bf16 = has_native_bf16(where)
-    separator = choose_separator(sources, prior) if choice.estimate else None
-    if separator is None and choice.estimate:
-        choice = WITHOUT_SEPARATOR
+    if begun and choice.follow is None:
+        raise SettingError(f"quality {quality} has no chain to improve stems by; take balanced or best")
+    wants = choice.estimate and (not begun or prior not in AUTO or choice.follow == "separator")
+    separator = choose_separator(sources, prior) if wants else None
+    if separator is None and wants:
+        choice = replace(choice, follow="prior") if begun else WITHOUT_SEPARATOR
+    elif separator is not None and prior not in AUTO and choice.follow:
+        choice = replace(choice, follow="separator")  # no other model was named
+    if begun:
+        choice = replace(choice, estimate=False)
     chosen = choose_models(sources, prior) if choice.follow == "prior" else []
     loaded = [load_prior(home, where, bf16=bf16) for _, home in chosen]
     posterior = load_prior(separator[1], where, bf16=bf16) if separator else None
@@ -246,46 +250,3 @@ def wanted_range(choice: Quality, sampler: str) -> tuple[float, float]:
         raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
     preset = SAMPLERS[sampler]
     return choice.sigma_high or preset.sigma_high, choice.sigma_low or preset.sigma_low
-
-
-def choose_separator(sources: Sequence[str], prior: str | None) -> tuple[ModelCard, Path] | None:
-    """The separator that knows exactly these sources, in any order of theirs; None where `prior` rules it out."""
-    if prior in (None, "auto", "separator"):
-        for card, home in scan_models().models.values():
-            if card.family == "separator" and card.source.split(",") == list(sources):
-                return card, home
-        return None
-    if "," in str(prior) or prior in FAMILIES:
-        return None
-    card, home = resolve_model(str(prior))
-    if card.family != "separator":
-        return None
-    if card.source.split(",") != list(sources):
-        raise SettingError(f"{card.name} separates {card.source}, not {','.join(sources)}; give --sources so")
-    return card, home
-
-
-def choose_models(sources: Sequence[str], prior: str | None) -> list[tuple[ModelCard, Path]]:
-    """A model for each source; a source `speech-2` is of kind speech.
-
-    `prior` gives a name or a folder for each, or one family for all; None takes the first found.
-    """
-    kinds = [re.sub(r"-\d+$", "", source) for source in sources]
-    if prior in (None, "auto") or prior in FAMILIES:
-        found = [models_for_source(kind) for kind in kinds]
-        names = []
-        for kind, cards in zip(kinds, found, strict=True):
-            fitting = [card.name for card in cards if prior in (None, "auto", card.family)]
-            if not fitting:
-                raise SettingError(
-                    f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}"
-                )
-            names.append(fitting[0])
-    else:
-        names = [name.strip() for name in prior.split(",")]
-        if len(names) != len(sources):
-            raise SettingError(
-                f"--prior names {len(names)} models for {len(sources)} sources; give one for each source, "
-                f"or one of the families {', '.join(FAMILIES)}"
-            )
-    return [resolve_model(name) for name in names]

@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 WORKERS = set(ALLOWED)
 ALLOWED["training"] = WORKERS
-ALLOWED["setup"] = WORKERS
+ALLOWED["choosing"] = {*BASE, "hub"}
+ALLOWED["setup"] = {*WORKERS, "choosing"}
 ALLOWED["reporting"] = {*BASE, "setup", "separation"}
 ALLOWED["checks"] = BASE
 ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks"}

@@ -18,12 +18,13 @@ from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.posterior import ScoreFn, amortised_score, prior_score
 from audiofix.priors.score_network import MixturePosterior
 from audiofix.priors.wavenet import WaveNetPrior
-from audiofix.separation import QUALITIES, draw_sources
+from audiofix.separation import QUALITIES, SAMPLERS, Quality, draw_sources
 from audiofix.setup import SOURCE_RMS
 from audiofix.types import Audio
 
 RATE = 16000
-SHORT = {"best": {"levels": 3}, "pnf": {"levels": 2, "steps": 3}}  # where the quality's own ladder takes long
+SHORT = {"balanced": {"levels": 4}, "best": {"levels": 3}, "pnf": {"levels": 2, "steps": 3}}
+CHAINS = [name for name, quality in QUALITIES.items() if quality.estimate and quality.follow]
 NO_SEPARATOR = "no separator for speech, piano was used: the chain began at the mixture"
 
 
@@ -101,6 +102,15 @@ def test_every_quality_fits_and_adds_up(quality: str, channels: int, rate: int) 
         assert (sums - given.samples).abs().max() < ROUNDING
 
 
+@pytest.fixture(params=["separator", "prior"])
+def follow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whose score a quality of this test's own, `tried`, follows from the separator's estimate."""
+    quality = Quality(True, request.param, "consistent", 3, 0.25, 0.05, draws=2)
+    monkeypatch.setitem(QUALITIES, "tried", quality)
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.mark.usefixtures("tiny_separator")
 def test_fast_is_the_separators_own_estimate() -> None:
     result = separate("fast")
@@ -127,31 +137,44 @@ def test_fast_has_no_ladder_to_set(option: dict) -> None:
 
 
 @pytest.mark.usefixtures("tiny_separator")
-def test_balanced_follows_the_separator_from_its_estimate() -> None:
-    result = separate("balanced")
+def test_a_chain_goes_on_from_the_estimate_with_the_score_that_the_table_names(follow: str) -> None:
+    result = separate("tried")
     hand = ByHand(result)
-    assert names(result) == ["tiny-separator"]
-    assert result.report["schedule"]["sigmas"] == pytest.approx(geometric_sigmas(0.3, 0.02, 12))
-    expected = hand.chain(hand.separator_score(), hand.estimate())
-    assert (stacked(result) - expected).abs().max() < ROUNDING
-    # Twins: another score, another start.
-    for score, start in ((hand.prior_score(), hand.estimate()), (hand.separator_score(), None)):
-        assert (stacked(result) - hand.chain(score, start)).abs().max() > 100 * ROUNDING
+    scores = {"separator": hand.separator_score(), "prior": hand.prior_score()}
+    other = {"separator": "prior", "prior": "separator"}[follow]
+    used = {"separator": ["tiny-separator"], "prior": ["tiny-separator", "tiny-speech", "tiny-piano"]}
+    assert names(result) == used[follow]
+    assert result.report["notes"] == []
+    assert result.report["schedule"]["sigmas"] == pytest.approx(geometric_sigmas(0.25, 0.05, 3))
+    draws = [hand.chain(scores[follow], hand.estimate(), draw) for draw in range(2)]
+    assert (draws[0] - draws[1]).abs().max() > 100 * ROUNDING
+    assert (stacked(result) - (draws[0] + draws[1]) / 2).abs().max() < ROUNDING
+    # Twins: the other score, another start.
+    first = torch.stack([stem.samples for stem in result.draws[0].values()], dim=1)
+    for score, start in ((scores[other], hand.estimate()), (scores[follow], None)):
+        assert (first - hand.chain(score, start)).abs().max() > 100 * ROUNDING
 
 
 @pytest.mark.usefixtures("tiny_separator")
-def test_best_follows_the_priors_from_the_separators_estimate() -> None:
-    result = separate("best")
-    hand = ByHand(result)
-    assert names(result) == ["tiny-separator", "tiny-speech", "tiny-piano"]
-    assert result.report["schedule"]["sigmas"] == pytest.approx(geometric_sigmas(0.2, 0.03, 3))
-    draws = [hand.chain(hand.prior_score(), hand.estimate(), draw) for draw in range(2)]
-    assert (draws[0] - draws[1]).abs().max() > 100 * ROUNDING
-    assert (stacked(result) - (draws[0] + draws[1]) / 2).abs().max() < ROUNDING
-    for score, start in ((hand.separator_score(), hand.estimate()), (hand.prior_score(), None)):
-        assert (result.draws[0]["speech"].samples - hand.chain(score, start)[:, 0]).abs().max() > (
-            100 * ROUNDING
-        )
+@pytest.mark.parametrize("quality", CHAINS)
+def test_a_quality_has_the_ladder_of_its_row(quality: str) -> None:
+    row = QUALITIES[quality]
+    planned = api.plan(mixture(), quality=quality, device="cpu")
+    preset = SAMPLERS[row.sampler]
+    high, low = row.sigma_high or preset.sigma_high, row.sigma_low or preset.sigma_low
+    assert planned.schedule is not None
+    assert planned.schedule.sigmas == pytest.approx(geometric_sigmas(high, low, row.levels or preset.levels))
+    assert (planned.schedule.steps, planned.schedule.step_scale) == (preset.steps, preset.step_scale)
+
+
+@pytest.mark.usefixtures("tiny_separator")
+def test_a_dearer_quality_makes_more_calls() -> None:
+    calls = [
+        api.plan(mixture(), quality=q, device="cpu").network_calls
+        for q in ("fast", "balanced", "best", "pnf")
+    ]
+    assert calls == sorted(set(calls))
+    assert calls[0] == 1
 
 
 @pytest.mark.usefixtures("tiny_separator")
@@ -165,7 +188,7 @@ def test_pnf_needs_no_separator() -> None:
         assert torch.equal(stacked(separate(**options)), stacked(result))
     assert separate(levels=2, sampler="langevin", steps=1).report["settings"]["quality"] == "pnf"
     # One step a level does not.
-    assert separate(levels=2, steps=1).report["settings"]["quality"] == "balanced"
+    assert separate(levels=3, steps=1).report["settings"]["quality"] == "balanced"
 
 
 @pytest.mark.usefixtures("tiny_models")
@@ -177,7 +200,8 @@ def test_without_a_separator_the_chain_starts_at_the_mixture_and_the_report_says
     assert NO_SEPARATOR in result.report["notes"]
     assert result.report["settings"]["quality"] == quality
     schedule = result.report["schedule"]
-    assert schedule["sigmas"] == pytest.approx(geometric_sigmas(0.6, 0.03, 3))
+    preset = SAMPLERS["consistent"]
+    assert schedule["sigmas"] == pytest.approx(geometric_sigmas(preset.sigma_high, preset.sigma_low, 3))
     assert schedule["network_calls"] == 3 + 1
     gain = working_level(mixture().samples, RATE, SOURCE_RMS * 2**0.5)
     priors = [load_prior(f"tiny-{name}", bf16=schedule["network_bf16"]) for name in ("speech", "piano")]
@@ -199,22 +223,27 @@ def test_a_separator_of_other_sources_does_not_help() -> None:
 
 
 @pytest.mark.usefixtures("tiny_separator")
-@pytest.mark.parametrize("quality", [None, "fast", "balanced", "best", "pnf"])
-def test_auto_is_no_choice(quality: str | None) -> None:
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_auto_is_no_choice(quality: str) -> None:
     assert torch.equal(stacked(separate(quality, prior="auto")), stacked(separate(quality)))
 
 
 @pytest.mark.usefixtures("tiny_separator")
 def test_balanced_is_the_default() -> None:
-    result = separate()
+    result = separate(levels=4)
     assert result.report["settings"]["quality"] == "balanced"
     assert torch.equal(stacked(result), stacked(separate("balanced")))
 
 
-@pytest.mark.usefixtures("tiny_separator")
+@pytest.mark.usefixtures("tiny_separator", "follow")
 @pytest.mark.parametrize("prior", ["tiny-separator", "separator"])
-def test_a_separator_can_be_named(prior: str) -> None:
-    assert torch.equal(stacked(separate("balanced", prior=prior)), stacked(separate("balanced")))
+def test_a_separator_that_is_named_is_all_there_is(prior: str) -> None:
+    """Whatever the quality follows, no other model was named."""
+    result = separate("tried", prior=prior)
+    hand = ByHand(result)
+    assert names(result) == ["tiny-separator"]
+    draws = [hand.chain(hand.separator_score(), hand.estimate(), draw) for draw in range(2)]
+    assert (stacked(result) - (draws[0] + draws[1]) / 2).abs().max() < ROUNDING
 
 
 @pytest.mark.usefixtures("tiny_separator")
@@ -254,14 +283,8 @@ def test_what_does_not_go_together_is_refused_before_computing(
             call(mixture(), device="cpu", **options)
 
 
-@pytest.mark.usefixtures("tiny_separator")
-@pytest.mark.parametrize(
-    ("quality", "expected"), [("fast", (1, 0)), ("balanced", (14, 0)), ("best", (1, 4)), ("pnf", (0, 7))]
-)
-def test_network_calls_are_counted_as_they_are_made(
-    quality: str, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For one draw and each source: estimate, one for each level and step, and the last denoising."""
+def counted_calls(monkeypatch: pytest.MonkeyPatch, quality: str) -> tuple[int, float, Any]:
+    """How often one draw asks the separator, and each prior; and what the report says."""
     made: list[str] = []
 
     def counted(kind: type, name: str) -> None:
@@ -271,8 +294,22 @@ def test_network_calls_are_counted_as_they_are_made(
     counted(MixturePosterior, "denoise")
     counted(WaveNetPrior, "score")
     report = separate(quality, draws=1).report
-    assert (made.count("denoise"), made.count("score") / 2) == expected
-    assert report["schedule"]["network_calls"] == sum(expected)
+    return made.count("denoise"), made.count("score") / 2, report["schedule"]["network_calls"]
+
+
+@pytest.mark.usefixtures("tiny_separator")
+def test_network_calls_are_counted_as_they_are_made(follow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one draw and each source: the estimate, one for each level and step, and the last denoising."""
+    expected = (1 + 3 + 1, 0, 5) if follow == "separator" else (1, 3 + 1, 5)
+    assert counted_calls(monkeypatch, "tried") == expected
+
+
+@pytest.mark.usefixtures("tiny_separator")
+@pytest.mark.parametrize(("quality", "expected"), [("fast", (1, 0, 1)), ("pnf", (0, 2 * 3 + 1, 7))])
+def test_network_calls_without_a_chain_or_an_estimate(
+    quality: str, expected: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert counted_calls(monkeypatch, quality) == expected
 
 
 @pytest.mark.usefixtures("tiny_separator")

@@ -129,8 +129,8 @@ Sampler = Annotated[
     typer.Option(
         "--sampler",
         metavar="NAME",
-        help="consistent, langevin (as published: 24 levels of 256 steps), heun or predictor-corrector. Default: "
-        "the quality's; langevin where --steps is above 1.",
+        help="consistent, langevin (24 levels of 256 steps), ncsn (10 of 100), heun or predictor-corrector. "
+        "Default: the quality's; langevin where --steps is above 1.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),
@@ -142,6 +142,26 @@ Draws = Annotated[
         metavar="K",
         min=1,
         help="Posterior draws; the stem is their mean. Default: the quality's.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Spread = Annotated[
+    bool,
+    typer.Option(
+        "--spread",
+        help="Write how far the draws lie apart: a file of their standard deviation and a picture for each stem. "
+        "Makes four draws unless --draws says how many.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Init = Annotated[
+    Path | None,
+    typer.Option(
+        "--init",
+        metavar="DIR",
+        help="Begin with stems that something else made, SOURCE.wav in DIR or in DIR/MIX. Default quality then: "
+        "best.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import options, output, show
-from audiofix.errors import AudiofixError, InputError, SettingError
+from audiofix.cli import inputs, options, output, show
+from audiofix.errors import AudiofixError, SettingError
 
 if TYPE_CHECKING:
     from audiofix.api import Separation
     from audiofix.types import Audio
 
 MOST_DRAWS = 4  # that any quality makes by itself
-_NAME = re.compile(r"\w[\w.+-]*")
 
 
 class SomeFailed(AudiofixError):
@@ -42,6 +39,8 @@ class Job:
     as_json: bool
     overwrite: bool
     dry_run: bool
+    spread: bool
+    init: Path | None
 
 
 def separate(
@@ -59,12 +58,20 @@ def separate(
     device: options.Device = "auto",
     reference: options.References = None,
     residual: options.Residual = None,
+    spread: options.Spread = False,
+    init: options.Init = None,
     as_json: options.Json = False,
     dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
     _debug: options.Debug = False,
 ) -> None:
     """Separate mixtures into their sources: DIR/MIX/SOURCE.wav and a report.json to repeat it by."""
+    if spread and draws is None:
+        draws = MOST_DRAWS
+    if spread and (draws == 1 or quality == "fast"):
+        raise SettingError(
+            "--spread needs two draws or more and a quality that draws; leave --draws out, or take best"
+        )
     settings = {
         "quality": quality,
         "prior": prior,
@@ -76,10 +83,10 @@ def separate(
         "seed": seed,
         "device": device,
     }
-    names = stem_names(_source_list(sources))
-    references = _reference_list(reference or [], names)
-    _refuse_confusion(mixtures, references, parent)
-    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run)
+    names = inputs.stem_names(inputs.source_list(sources))
+    references = inputs.reference_list(reference or [], names)
+    inputs.refuse_confusion(mixtures, references, parent)
+    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init)
     failed: dict[Path, AudiofixError] = {}
     finished: list[Path] = []
     for mixture in mixtures:
@@ -99,16 +106,6 @@ def separate(
         raise SomeFailed(failed, len(mixtures)) from next(iter(failed.values()))
 
 
-def stem_names(sources: Sequence[str]) -> list[str]:
-    """Names of the stems: the sources', and speech, speech-2 where one is wanted twice."""
-    total: Counter[str] = Counter()
-    names = []
-    for source in sources:
-        total[source] += 1
-        names.append(source if total[source] == 1 else f"{source}-{total[source]}")
-    return names
-
-
 def _separate_one(path: Path, job: Job) -> None:
     from audiofix import api
     from audiofix.audio.files import bytes_needed, read_audio
@@ -117,23 +114,27 @@ def _separate_one(path: Path, job: Job) -> None:
     folder = output.folder_of(path, job.parent)
     mixture = read_audio(path)
     draws = job.settings["draws"] or MOST_DRAWS
-    files = len(job.sources) * (1 + draws * (draws > 1)) + 1
+    files = len(job.sources) * (1 + draws * (draws > 1) + job.spread) + 1
     size = files * bytes_needed(mixture.channels, mixture.length, "FLOAT")
-    output.check_before(folder, [path, *job.references.values()], size, job.overwrite)
-    references = {name: _read_reference(file, path, mixture) for name, file in job.references.items()}
+    begun = {name: inputs.stem_file(job.init, path, name) for name in job.sources} if job.init else {}
+    output.check_before(folder, [path, *job.references.values(), *begun.values()], size, job.overwrite)
+    init = {name: inputs.read_like(file, path, mixture, "init") for name, file in begun.items()} or None
+    references = {name: inputs.read_reference(file, path, mixture) for name, file in job.references.items()}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     keep_freed_memory()
     if job.dry_run:
-        planned = api.plan(mixture, job.sources, **job.settings, references=references)
+        planned = api.plan(mixture, job.sources, **job.settings, references=references, init=init)
         if job.as_json:
             show.say(output.dump_json({"path": path, "sha256": sha256, **dataclasses.asdict(planned)}))
         else:
             show.plan(planned, folder)
         return
     with show.progress_bar(path.name) as progress:
-        result = api.separate(mixture, job.sources, **job.settings, references=references, progress=progress)
-    report = _completed(result.report, path, sha256, job)
+        result = api.separate(
+            mixture, job.sources, **job.settings, references=references, init=init, progress=progress
+        )
+    report = _completed(result.report, path, sha256, job, begun)
     _write(mixture, result, folder, job, report)
     if job.as_json:
         show.say(output.dump_json(report))
@@ -157,10 +158,11 @@ def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: d
     def fill(part: Path) -> None:
         for name, audio in files.audio.items():
             write_audio(part / name, audio)
+        spread = write_spread(part, result.draws, mixture) if job.spread else []
         summed = [*files.stems.values(), *([files.residual] if files.residual else [])]
         report["output"] = {
             "folder": str(folder),
-            "files": [*files.audio, output.REPORT],
+            "files": [*files.audio, *spread, output.REPORT],
             "stems": files.stems,
             "draws": files.draws,
             "residual": files.residual,
@@ -173,77 +175,38 @@ def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: d
     output.publish(folder, fill, job.overwrite)
 
 
-def _completed(report: Mapping[str, Any], path: Path, sha256: str, job: Job) -> dict[str, Any]:
-    """The library's report and what only the command knows: which files, which options about them."""
-    references = {name: str(file) for name, file in job.references.items()}
-    return {
-        **report,
-        "settings": {**report["settings"], "residual": job.residual, "references": references},
-        "input": {**report["input"], "path": str(path), "sha256": sha256},
-    }
+def write_spread(part: Path, draws: Sequence[Mapping[str, Audio]], mixture: Audio) -> list[str]:
+    """Standard deviation over draws and a picture of it, for each stem; the names of what was written."""
+    from audiofix.audio.files import write_audio
+    from audiofix.cli.picture import save_spread
+    from audiofix.numerics.spread import standard_deviation
 
-
-def _source_list(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if not _NAME.fullmatch(name) or name == output.RESIDUAL:
-            raise SettingError(
-                f"--sources {text!r}: {name!r} cannot be a source; give names with commas between them, "
-                "such as speech,piano"
-            )
+    names = []
+    for source in draws[0]:
+        each = [draw[source].samples for draw in draws]
+        names += [f"spread/{source}.wav", f"spread/{source}.png"]
+        deviation = dataclasses.replace(
+            mixture, samples=standard_deviation(each), container="WAV", subtype="FLOAT"
+        )
+        write_audio(part / names[-2], deviation)
+        save_spread(part / names[-1], each, mixture.sample_rate, f"{source}: mean of {len(draws)} draws")
     return names
 
 
-def _reference_list(texts: Sequence[str], stems: Sequence[str]) -> dict[str, Path]:
-    references: dict[str, Path] = {}
-    for text in texts:
-        name, equals, file = text.partition("=")
-        if not equals or not file:
-            raise SettingError(
-                f"--reference {text!r}: give a source and its clean file, such as speech=clean.wav"
-            )
-        if name not in stems:
-            raise SettingError(
-                f"--reference {text!r}: {name!r} is not separated; possible: {', '.join(stems)}"
-            )
-        if name in references:
-            raise SettingError(
-                f"--reference {text!r}: {name} has {references[name]} already; give one for each"
-            )
-        references[name] = Path(file)
-    return references
-
-
-def _refuse_confusion(mixtures: Sequence[Path], references: Mapping[str, Path], parent: Path) -> None:
-    if references and len(mixtures) > 1:
-        raise SettingError(
-            f"--reference is for one mixture and {len(mixtures)} are given; give one at a time"
-        )
-    taken: dict[Path, Path] = {}
-    for mixture in mixtures:
-        folder = output.folder_of(mixture, parent)
-        if folder in taken:
-            raise SettingError(
-                f"{taken[folder]} and {mixture} would both go to {folder}; separate them apart"
-            )
-        taken[folder] = mixture
-
-
-def _read_reference(path: Path, mixture_path: Path, mixture: Audio) -> Audio:
-    from audiofix.audio.files import read_audio
-    from audiofix.numerics.metrics import si_sdr
-
-    reference = read_audio(path)
-    for what in ("sample_rate", "length", "channels"):
-        got, expected = getattr(reference, what), getattr(mixture, what)
-        if got != expected:
-            unit = {"sample_rate": "Hz", "length": "samples", "channels": "channel(s)"}[what]
-            raise InputError(
-                f"reference {path} has {got} {unit}, the mixture {mixture_path} has {expected}; "
-                "give the source as it is in the mixture"
-            )
-    try:
-        si_sdr(mixture.samples, reference.samples)
-    except InputError as error:  # found out now rather than after the sampling
-        raise InputError(f"reference {path}: {error}") from error
-    return reference
+def _completed(
+    report: Mapping[str, Any], path: Path, sha256: str, job: Job, begun: Mapping[str, Path]
+) -> dict[str, Any]:
+    """The library's report and what only the command knows: which files, which options about them."""
+    references = {name: str(file) for name, file in job.references.items()}
+    init = {name: str(file) for name, file in begun.items()}
+    return {
+        **report,
+        "settings": {
+            **report["settings"],
+            "residual": job.residual,
+            "references": references,
+            "spread": job.spread,
+            "init": init,
+        },
+        "input": {**report["input"], "path": str(path), "sha256": sha256},
+    }

@@ -48,6 +48,7 @@ class TrainConfig:
     checkpoint_minutes: float = 4.0
     validate_minutes: float = 12.0
     log_steps: int = 50
+    objective: str = "denoising"
     blind_share: float = 0.6
     hide_share: float = 0.1
     simulation: dict[str, Any] = field(default_factory=dict)
@@ -67,6 +68,9 @@ class TrainConfig:
                 or len(self.train) == len(self.valid) == len(self.source.split(",")) > 1,
                 "a separator has two or more sources, such as speech,piano, and as many train and valid folders",
             ),
+            (self.objective in ("denoising", "sliced"), "objective: denoising or sliced"),
+            # A compiled network has no gradient of its gradient.
+            (self.objective == "denoising" or not self.compile, "objective sliced needs compile = false"),
             (self.optimizer in ("adamw", "muon"), "optimizer: adamw or muon"),
             (self.log_steps > 0, "log_steps must be positive"),
             (self.hours > 0, "hours must be positive"),

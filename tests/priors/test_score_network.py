@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from audiofix.nets.mixer import TimeFrequencyMixer
 from audiofix.posterior import amortised_score
 from audiofix.priors.base import Posterior, Prior
 from audiofix.priors.score_network import (
@@ -115,6 +117,24 @@ def test_sources_add_up_where_the_sum_is_shown_whatever_the_network_says(sources
         assert ((found - denoise_jointly(Stub(sources), x, y, sigma)).abs().amax(dim=(1, 2)) > 1e-4).all()
 
 
+@pytest.mark.parametrize("shown", [1.0, 0.0])
+def test_the_network_adds_its_answer_at_the_scale_of_what_is_not_known(shown: float) -> None:
+    """Karras' c_out: sigma DATA / sqrt(sigma^2 + DATA^2), the standard deviation that the Gaussian mean leaves."""
+    answer, sigma = noise(5, 2, 40, seed=2), levels(*SIGMAS, math.inf)
+    x, y = noise(5, 2, 40), noise(5, 40, seed=1)
+    given = (x, y, sigma, torch.full((5,), shown).double())
+    added = denoise_jointly(Stub(2, lambda *_: answer), *given) - denoise_jointly(Stub(2), *given)
+    left = answer - shown * answer.mean(dim=1, keepdim=True)
+    alone = denoise_alone(Stub(1, lambda *_: answer[:, :1]), x[:, :1], sigma.nan_to_num(posinf=1))
+    alone = alone - denoise_alone(Stub(1), x[:, :1], sigma.nan_to_num(posinf=1))
+    for item, level in enumerate(SIGMAS):
+        scale = level * DATA / (level**2 + DATA**2) ** 0.5
+        assert (added[item] - scale * left[item]).abs().max() < EXACT
+        assert (alone[item] - scale * answer[item, :1]).abs().max() < EXACT
+    # Nothing known: the level is NOTHING_KNOWN in place of infinity.
+    assert (added[4] - DATA * left[4]).abs().max() < 10 * DATA * (DATA / NOTHING_KNOWN) ** 2
+
+
 def test_what_the_noisy_sources_say_about_a_known_sum_does_not_matter() -> None:
     net, sigma = tiny_mixer(2).double(), levels(0.1, 0.1)
     x, y, more = noise(2, 2, 50), noise(2, 50, seed=1), noise(2, 1, 50, seed=2)
@@ -185,7 +205,9 @@ def test_posterior_denoises_jointly_and_without_a_state() -> None:
 
 @pytest.mark.parametrize("make", [ScorePrior, MixturePosterior])
 def test_what_they_say_about_themselves(make: type) -> None:
-    net = tiny_mixer(2 if make is MixturePosterior else 0).train()
+    sources = {"inputs": 3, "outputs": 2, "recorded": 1} if make is MixturePosterior else {}
+    net = TimeFrequencyMixer(replace(TINY_MIXER, patch=3, **sources)).train()
+    assert net.receptive_field % net.grid != 0
     prior = make(net, 8000, (1.0, 0.01))
     assert isinstance(prior, Posterior if make is MixturePosterior else Prior)
     assert (prior.sample_rate, prior.sigmas, prior.grid) == (8000, (1.0, 0.01), net.grid)

@@ -1,0 +1,78 @@
+"""Which models a run uses: those that were named, else the best measured ones."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from audiofix.errors import SettingError
+from audiofix.hub.card import ModelCard
+from audiofix.hub.registry import FAMILIES, models_for_source, resolve_model, scan_models
+
+AUTO = (None, "auto")
+# The figure that compares models for the same work, in dB on held-out clips, by what they are: a card without it
+# comes last.
+SEPARATION, DENOISING = "mean_si_sdr_db", "mean_denoise_gain_db"
+
+Chosen = tuple[ModelCard, Path]
+
+
+def choose_separator(sources: Sequence[str], prior: str | None) -> Chosen | None:
+    """The best measured separator of exactly these kinds in this order; None where `prior` rules it out.
+
+    A source `speech-2` is of kind speech. Raises SettingError where `prior` names a separator of other sources.
+    """
+    kinds = kinds_of(sources)
+    if prior in AUTO or prior == "separator":
+        fitting = [
+            (card, home)
+            for card, home in scan_models().models.values()
+            if card.family == "separator" and card.source.split(",") == kinds
+        ]
+        return max(fitting, key=lambda one: figure(one[0], SEPARATION), default=None)
+    if "," in str(prior) or prior in FAMILIES:
+        return None
+    card, home = resolve_model(str(prior))
+    if card.family != "separator":
+        return None
+    if card.source.split(",") != kinds:
+        raise SettingError(f"{card.name} separates {card.source}, not {','.join(kinds)}; give --sources so")
+    return card, home
+
+
+def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
+    """A prior for each source; a source `speech-2` is of kind speech.
+
+    `prior` gives a name or a folder for each, or one family for all; without it, or with auto, the one of the
+    highest denoise gain is taken, the figure that compares priors of different families.
+    """
+    kinds = kinds_of(sources)
+    if prior not in AUTO and prior not in FAMILIES:
+        names = [name.strip() for name in str(prior).split(",")]
+        if len(names) != len(sources):
+            raise SettingError(
+                f"--prior names {len(names)} models for {len(sources)} sources; give one for each source, "
+                f"or one of the families {', '.join(FAMILIES)}"
+            )
+        return [resolve_model(name) for name in names]
+    chosen = []
+    for kind in kinds:
+        cards = models_for_source(kind)
+        fitting = [card for card in cards if prior in (*AUTO, card.family)]
+        if not fitting:
+            raise SettingError(f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}")
+        chosen.append(resolve_model(max(fitting, key=lambda card: figure(card, DENOISING)).name))
+    return chosen
+
+
+def kinds_of(sources: Sequence[str]) -> list[str]:
+    """What sources are, by name: speech-2 is speech."""
+    return [re.sub(r"-\d+$", "", source) for source in sources]
+
+
+def figure(card: ModelCard, name: str) -> float:
+    """A validation figure of a card; minus infinity where it has none, or what is there is no finite number."""
+    value = card.validation.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else -math.inf

@@ -1,0 +1,204 @@
+"""The page of benchmarks says what the files say, and nothing about what is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import page
+
+FIGURES = {"speech": 9.0, "piano": 10.0, "all": 9.5, "worst": -1.25}
+
+
+def ours(what="preset", calls=13, **changes):
+    row = {"what": what, "quality": "balanced", "models": "both", "sampler": "consistent", "draws": 1}
+    return {**row, "calls_per_source": calls, "seconds_per_audio_second": 0.5, **FIGURES, **changes}
+
+
+def separate(*rows, mixtures=4):
+    mixture = {"what": page.MIXTURE, **FIGURES}
+    names = [f"speech {i:02d} + piano {i:02d}" for i in range(mixtures)]
+    return {"mixtures": names, "seconds": 2.56, "seed": 7, "rows": [mixture, *rows]}
+
+
+def peers(mixtures=4):
+    peer = {"what": "Known, 2 stems (known==1)", "seconds_per_audio_second": 0.3, **FIGURES, "all": 8.0}
+    oracle = {"what": "oracle ratio mask (needs the answer)", **FIGURES, "all": 14.0}
+    settings = {"every": 8, "seconds": 2.56, "name": "peers"}
+    return {**separate(peer, oracle, mixtures=mixtures), "seed": None, "settings": settings}
+
+
+def restored(task, draws=1, **figures):
+    settings = {"task": task, "prior": "score", "sampler": "heun", "values": None, "seed": 3}
+    common = {"model": "m", "clips": 4, "calls": 61, "draws": draws, "s_per_s_and_draw": 0.25}
+    rows = [
+        {"domain": domain, "value": value, **common, **figures} for domain in page.DOMAINS for value in (8, 2)
+    ]
+    return {"settings": settings, "rows": rows}
+
+
+UPSAMPLED = {"lsd_input": 2.5, "lsd": 1.25, "snr_input": 12.0, "snr": 11.0, "snr_mean": 11.5}
+INPAINTED = {"snr": 3.0, "snr_mean": 5.0}
+
+
+def janssen():
+    def row(order, short, long, domain="speech"):
+        return {"method": "covariance", "order": order, "domain": domain, "2 ms": short, "8 ms": long}
+
+    rows = [row(32, 9.0, 1.0), row(512, 7.0, 4.0), row(32, 50.0, 50.0, "all"), row(32, 2.0, 1.0, "piano")]
+    clips = {"2": {"speech/00": 1.0, "speech/04": 1.0, "piano/00": 1.0}}
+    return {"iterations": 5, "rows": rows, "measured": [{"clips": clips}]}
+
+
+EVERYTHING = {
+    "separate": separate(ours()), "separate-more": separate(ours("calls", 97), ours("calls", 7)), "peers": peers(),
+    "upsample": restored("upsample", **UPSAMPLED), "inpaint": restored("inpaint", 8, **INPAINTED),
+    "janssen": janssen(),
+}  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write records into a folder of results."""
+
+    def write(*names: str) -> Path:
+        for name in names:
+            (tmp_path / f"{name}.json").write_text(json.dumps(EVERYTHING[name]))
+        return tmp_path
+
+    return write
+
+
+def test_nothing_measured_is_an_empty_page(tmp_path):
+    assert page.blocks(tmp_path) == []
+    assert page.blocks(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    ("names", "headings", "plots"),
+    [
+        (["peers"], ["Separation"], []),
+        (["separate"], ["Separation"], ["separation-calls", "separation-seconds"]),
+        (["upsample"], ["Upsampling"], ["upsampling"]),
+        (["janssen"], ["Inpainting"], ["inpainting"]),
+        (["inpaint"], ["Inpainting"], ["inpainting"]),
+    ],
+)
+def test_the_page_has_the_sections_that_were_measured(written, names, headings, plots):
+    parts = page.blocks(written(*names))
+    text = page.page(parts)
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == headings
+    assert [part.name for part in parts if isinstance(part, page.Plot)] == plots
+    assert all(f"(plots/{name}.svg)" in text for name in plots)
+
+
+def test_names_only_what_is_there(written):
+    assert "peers" not in page.page(page.blocks(written("separate")))
+    assert "Janssen" not in page.page(page.blocks(written("inpaint")))
+
+
+def test_separation_lists_the_mixture_once_then_ours_then_peers():
+    best = ours(quality="best", draws=2, calls=98)
+    files = {"separate": separate(ours(), best, ours(page.TRUTH), ours("calls"))}
+    rows = page.separation_rows(files, {"peers": peers()})
+    assert [row[0] for row in rows] == [
+        page.MIXTURE,
+        "audiofix, balanced (both, consistent)",
+        "audiofix, best (both, consistent, mean of 2 draws)",
+        "Known, 2 stems (known==1)",
+        "oracle ratio mask (needs the answer)",
+    ]
+    assert rows[1][1:] == ["4 × 2.56 s", "13", "0.500", "9.00", "10.00", "9.50", "−1.25"]
+    assert rows[0][2:4] == ["–", "–"]
+
+
+def test_rows_of_other_mixtures_are_told_apart():
+    files, few = {"separate": separate(ours())}, {"peers": peers(mixtures=2)}
+    assert [row[1] for row in page.separation_rows(files, few)][:2] == ["4 × 2.56 s", "2 × 2.56 s"]
+    assert any("compare" in str(part) for part in page.separation(files, few))
+    assert not any("compare" in str(part) for part in page.separation(files, {"peers": peers()}))
+
+
+def test_curves_join_the_same_models_sampler_and_draws_in_the_order_of_calls():
+    rows = [ours("calls", 97), ours("calls", 7), ours(draws=2), ours(page.TRUTH, 25), ours(sampler="heun")]
+    found = page.curves({"separate": separate(*rows), "separate-more": separate(ours(calls=49))})
+    assert {name: [row["calls_per_source"] for row in line] for name, line in found.items()} == {
+        "both, consistent": [7, 49, 97],
+        "both, consistent, mean of 2 draws": [13],
+        "both, heun": [13],
+    }
+
+
+def test_curves_of_other_mixtures_are_not_joined():
+    found = page.curves({"separate": separate(ours()), "separate-more": separate(ours(), mixtures=2)})
+    assert len(found) == 2
+
+
+def test_upsampling_compares_input_draw_and_mean():
+    files = {f"upsample{i}": restored("upsample", 1 + i, **UPSAMPLED) for i in range(2)}
+    rows = page.upsample_rows(files)[:4]
+    assert rows[0] == ["speech: low-passed input", "2.50", "2.50", "12.00", "12.00", "–"]
+    assert rows[1] == ["speech: one draw (m, heun, 61 calls)", "1.25", "1.25", "11.00", "11.00", "0.25"]
+    assert rows[2][0].startswith("speech: mean of 2 draws")
+    assert rows[2][1:] == ["–", "–", "11.50", "11.50", "0.50"]
+    assert rows[3][0] == "piano: low-passed input"
+
+
+def test_inpainting_takes_the_best_order_at_each_length():
+    assert page.best_orders({"janssen": janssen()}) == {
+        "speech": {2: (9.0, 32), 8: (4.0, 512)},
+        "piano": {2: (2.0, 32), 8: (1.0, 32)},
+    }
+    rows = page.inpaint_rows({"inpaint": restored("inpaint", 8, **INPAINTED)}, {"janssen": janssen()})
+    assert rows[:3] == [
+        ["speech: one draw (m, heun, 61 calls)", "3.00", "3.00"],
+        ["speech: mean of 8 draws (m, heun, 61 calls)", "5.00", "5.00"],
+        ["speech: Janssen, best order at each length", "9.00 (order 32)", "4.00 (order 512)"],
+    ]
+
+
+def test_a_length_that_was_not_measured_is_a_dash():
+    files = {"inpaint": restored("inpaint", **INPAINTED)}
+    files["inpaint"]["rows"] = [row for row in files["inpaint"]["rows"] if row["value"] == 8]
+    assert page.inpaint_rows(files, {"janssen": janssen()})[0][1:] == ["–", "3.00"]
+
+
+def test_the_command_can_be_typed():
+    settings = {
+        "task": "inpaint",
+        "step_scale": 0.2,
+        "values": [20, 50],
+        "quality": [None],
+        "calls": True,
+        "name": None,
+    }
+    expected = "python -m tests.benchmarks.restore inpaint --step-scale 0.2 --values 20 50 --calls"
+    assert page.command("restore", settings) == expected
+
+
+def test_each_record_tells_its_clips_and_seed():
+    lines = page.provenance(EVERYTHING).splitlines()
+    assert len(lines) == len(EVERYTHING)
+    assert "`python -m tests.benchmarks.separate`" in lines[0]
+    assert lines[0].endswith("4 mixtures of 2.56 s, seed 7")
+    assert lines[2].endswith("--every 8 --seconds 2.56 --name peers`: 4 mixtures of 2.56 s, nothing random")
+    assert "restore upsample" in lines[3]
+    assert lines[3].endswith("4 clips of speech and 4 clips of piano, seed 3")
+    assert lines[5].endswith("2 clips of speech and 1 clips of piano, nothing random")
+
+
+def test_a_table_is_markdown():
+    assert page.markdown(("", "dB"), [["a", page.number(-1.5)]]) == "|  | dB |\n| --- | --: |\n| a | −1.50 |"
+
+
+def test_the_plots_are_drawn_and_do_not_change_by_themselves(written, tmp_path):
+    pytest.importorskip("matplotlib", reason="plots are an extra: docs")
+    for part in page.blocks(written(*EVERYTHING)):
+        if isinstance(part, page.Plot):
+            first, again = tmp_path / part.name / "plot.svg", tmp_path / "again" / part.name / "plot.svg"
+            page.save(part.draw(), first)
+            page.save(part.draw(), again)
+            assert first.read_bytes() == again.read_bytes()
+            assert b"<svg" in first.read_bytes()
