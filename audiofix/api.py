@@ -93,7 +93,7 @@ def plan(
     return Plan(
         seconds=audio.seconds,
         channels=audio.channels,
-        network_calls=setup.calls * draws * setup.threads,
+        network_calls=setup.network_calls(draws),
         estimated_seconds=seconds * draws,
         estimated_bytes=size + held,
         schedule=setup.schedule,
@@ -181,7 +181,9 @@ def separate(
         / gain
         for index in range(draws)
     ]
-    mean = _stems(mean_of_draws(drawn), sources, audio, setup)
+    blend = setup.choice.blend if start is not None and init is None else 0.0
+    combined = mean_of_draws(drawn, None if start is None else start / gain, blend)
+    mean = _stems(combined, sources, audio, setup)
     residual = replace(audio, samples=audio.samples - sum(stem.samples for stem in mean.values()))
     elapsed = time.monotonic() - began
     report = describe(

@@ -32,7 +32,7 @@ def describe(
         "settings": settings,
         "schedule": {
             "sigmas": list(setup.schedule.sigmas) if setup.schedule else [],
-            "network_calls": setup.calls,
+            "network_calls": setup.network_calls(settings["draws"]),
             "network_bf16": setup.bf16,
         },
         "models": setup.described(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audiofix.numerics.rng import noise_source
 from audiofix.numerics.schedule import Schedule
@@ -58,7 +59,9 @@ SAMPLERS = {
 class Quality:
     """What a preset does: begin with a separator's one call or not, then follow whose score, over which ladder.
 
-    `follow`: "separator", "prior" or nothing more. Levels and sigmas of None are the sampler's own.
+    `follow`: "separator", "prior" or nothing more. Levels and sigmas of None are the sampler's own. `views`: how
+    many shifted and inverted views of the mixture the estimate is the mean over; `blend`: its share in the stems,
+    the rest being the mean of the draws. Two estimators err in different ways, and their mean errs less.
     """
 
     estimate: bool
@@ -68,12 +71,15 @@ class Quality:
     sigma_high: float | None = None
     sigma_low: float | None = None
     draws: int = 1
+    views: int = 1
+    blend: float = 0.0
 
 
 QUALITIES = {
-    "fast": Quality(True, None, "consistent"),
-    "balanced": Quality(True, "prior", "consistent", 8, 0.12, 0.04),
-    "best": Quality(True, "prior", "consistent", 48, 0.2, 0.03, draws=2),
+    # Measured on held-out mixtures: models/recipes/EXPERIMENTS.md.
+    "fast": Quality(True, None, "consistent", views=2),
+    "balanced": Quality(True, "prior", "consistent", 7, 0.12, 0.03, views=4, blend=0.5),
+    "best": Quality(True, "prior", "consistent", 24, 0.3, 0.02, draws=2, views=8, blend=0.5),
     "pnf": Quality(False, "prior", "langevin"),
 }
 # From the mixture with priors alone, where no separator knows the sources.
@@ -155,6 +161,26 @@ def draw_posterior(
     return operator.project(clean, y)
 
 
-def mean_of_draws(draws: Sequence[Tensor]) -> Tensor:
-    """The estimate of least squared error: the mean. Sums that hold for each draw hold for the mean."""
-    return torch.stack(list(draws)).mean(dim=0)
+def mean_of_draws(draws: Sequence[Tensor], estimate: Tensor | None = None, blend: float = 0.0) -> Tensor:
+    """The estimate of least squared error: the mean; `blend` is the share of an `estimate` from elsewhere in it.
+
+    Sums that hold for all of them hold for the result.
+    """
+    mean = torch.stack(list(draws)).mean(dim=0)
+    return mean if estimate is None or blend == 0 else blend * estimate + (1 - blend) * mean
+
+
+def mean_over_views(separate: Callable[[Tensor], Tensor], mixture: Tensor, views: int, period: int) -> Tensor:
+    """Mean of what a separator says of shifted and, every other time, inverted copies of a mixture.
+
+    separate: (batch, time) to (batch, source, time). A network with frames of `period` samples answers a little
+    differently for each place of the frames and each polarity; the truth does not, so the mean errs less.
+    """
+    total: Tensor | None = None
+    for view in range(views):
+        shift, sign = view * period // views, 1 - 2 * (view % 2)
+        found = sign * separate(sign * functional.pad(mixture, (shift, 0)))[..., shift:]
+        total = found if total is None else total + found
+    if total is None:
+        raise ValueError("at least one view is needed")
+    return total / views

@@ -30,6 +30,7 @@ from audiofix.separation import (
     Callback,
     Quality,
     draw_sources,
+    mean_over_views,
 )
 
 # Samples in one network call: long beside the halo of 0.44 s on both sides, and two priors at once stay below 2 GB
@@ -67,11 +68,18 @@ class Setup:
         """Hz; the same for all models."""
         return (self.priors or [self.posterior])[0].sample_rate  # type: ignore[union-attr]
 
+    def calls_per_source(self, draws: int) -> int:
+        """Calls that work on one source: those of the estimate, then each draw's chain and last denoising step."""
+        estimate = self.choice.views * (self.posterior is not None and self.choice.estimate)
+        return estimate + draws * self._chain_calls
+
+    def network_calls(self, draws: int) -> int:
+        """Calls of networks of any kind; a separator works on all sources at once, a prior on its own."""
+        return self.calls_per_source(draws) + draws * self._chain_calls * (self.threads - 1)
+
     @property
-    def calls(self) -> int:
-        """Network calls for each draw: estimate, chain, and the last denoising step."""
-        chain = SAMPLERS[self.sampler].calls(self.schedule) + 1 if self.schedule else 0
-        return chain + (self.posterior is not None and self.choice.estimate)
+    def _chain_calls(self) -> int:
+        return SAMPLERS[self.sampler].calls(self.schedule) + 1 if self.schedule else 0
 
     @property
     def prior_cards(self) -> tuple[ModelCard, ...]:
@@ -87,8 +95,13 @@ class Setup:
         """The separator's own estimate from (batch, time), (batch, source, time); None without a separator."""
         if self.posterior is None or not self.choice.estimate:
             return None
-        blank = mixture.new_zeros(len(mixture), sources, mixture.shape[1])
-        return self.executor.jointly(self.posterior, mixture)(blank, math.inf)
+        posterior = self.posterior
+
+        def separate(view: Tensor) -> Tensor:
+            blank = view.new_zeros(len(view), sources, view.shape[1])
+            return self.executor.jointly(posterior, view)(blank, math.inf)
+
+        return mean_over_views(separate, mixture, self.choice.views, posterior.grid)
 
     def score(self, mixture: Tensor) -> ScoreFn:
         """Chunked score of (batch, source, time) that the chain follows."""
@@ -148,7 +161,7 @@ class Setup:
             each = _time(lambda: score(probe, sigma)) / probe.shape[2]
             halo = max((prior.halo or 0 for prior in self.priors), default=0)
             chunks = -(-length // self.executor.chunk)
-            seconds += each * (length + 2 * halo * (chunks - 1)) * self.calls
+            seconds += each * (length + 2 * halo * (chunks - 1)) * self._chain_calls
             # About 7.5 kB a sample in flight: measured peak of the shipped WaveNets with their gradient.
             chain = 7500 * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
             peak = max(peak, chain)

@@ -59,9 +59,14 @@ class ByHand:
         self.y = mixture().samples * self.gain
         self.sigmas = tuple(result.report["schedule"]["sigmas"])
 
-    def estimate(self) -> Tensor:
-        """The separator's one call, at the working level."""
-        return self.posterior.denoise(torch.zeros(1, 2, 1600), self.y, math.inf)
+    def estimate(self, views: int = 1) -> Tensor:
+        """The separator's calls on shifted and inverted views, at the working level: their mean."""
+        found = []
+        for view in range(views):
+            shift, sign = view * self.posterior.grid // views, (1, -1)[view % 2]
+            late = torch.cat([torch.zeros(1, shift), sign * self.y], dim=1)
+            found.append(sign * self.posterior.denoise(torch.zeros(1, 2, 1600 + shift), late, math.inf))
+        return torch.stack([one[..., one.shape[-1] - 1600 :] for one in found]).mean(dim=0)
 
     def separator_score(self) -> ScoreFn:
         return amortised_score(lambda x, sigma: self.posterior.denoise(x, self.y, sigma))
@@ -115,12 +120,13 @@ def follow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 def test_fast_is_the_separators_own_estimate() -> None:
     result = separate("fast")
     hand = ByHand(result)
-    assert (stacked(result) - hand.estimate() / hand.gain).abs().max() < ROUNDING
+    assert (stacked(result) - hand.estimate(2) / hand.gain).abs().max() < ROUNDING
+    assert (hand.estimate(2) - hand.estimate()).abs().max() > 1e-3  # the views differ
     assert (stacked(result)[:, 0] - mixture().samples / 2).abs().max() > 0.01  # it does something
     assert names(result) == ["tiny-separator"]
     assert result.report["schedule"] == {
         "sigmas": [],
-        "network_calls": 1,
+        "network_calls": 2,
         "network_bf16": result.report["schedule"]["network_bf16"],
     }
     assert result.report["settings"]["levels"] is None
@@ -174,7 +180,7 @@ def test_a_dearer_quality_makes_more_calls() -> None:
         for q in ("fast", "balanced", "best", "pnf")
     ]
     assert calls == sorted(set(calls))
-    assert calls[0] == 1
+    assert calls[0] == 2  # views
 
 
 @pytest.mark.usefixtures("tiny_separator")
@@ -202,7 +208,7 @@ def test_without_a_separator_the_chain_starts_at_the_mixture_and_the_report_says
     schedule = result.report["schedule"]
     preset = SAMPLERS["consistent"]
     assert schedule["sigmas"] == pytest.approx(geometric_sigmas(preset.sigma_high, preset.sigma_low, 3))
-    assert schedule["network_calls"] == 3 + 1
+    assert schedule["network_calls"] == 2 * (3 + 1)
     gain = working_level(mixture().samples, RATE, SOURCE_RMS * 2**0.5)
     priors = [load_prior(f"tiny-{name}", bf16=schedule["network_bf16"]) for name in ("speech", "piano")]
     expected = draw_sources(
@@ -300,12 +306,28 @@ def counted_calls(monkeypatch: pytest.MonkeyPatch, quality: str) -> tuple[int, f
 @pytest.mark.usefixtures("tiny_separator")
 def test_network_calls_are_counted_as_they_are_made(follow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For one draw and each source: the estimate, one for each level and step, and the last denoising."""
-    expected = (1 + 3 + 1, 0, 5) if follow == "separator" else (1, 3 + 1, 5)
+    expected = (1 + 3 + 1, 0, 5) if follow == "separator" else (1, 3 + 1, 1 + 2 * 4)
     assert counted_calls(monkeypatch, "tried") == expected
 
 
 @pytest.mark.usefixtures("tiny_separator")
-@pytest.mark.parametrize(("quality", "expected"), [("fast", (1, 0, 1)), ("pnf", (0, 2 * 3 + 1, 7))])
+def test_stems_are_a_blend_of_estimate_and_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    quality = Quality(True, "prior", "consistent", 3, 0.25, 0.05, draws=2, views=3, blend=0.25)
+    monkeypatch.setitem(QUALITIES, "tried", quality)
+    result = separate("tried")
+    hand = ByHand(result)
+    estimate = hand.estimate(3)
+    draws = [hand.chain(hand.prior_score(), estimate, draw) for draw in range(2)]
+    for made, expected in zip(result.draws, draws, strict=True):
+        made_stack = torch.stack([audio.samples for audio in made.values()], dim=1)
+        assert (made_stack - expected).abs().max() < ROUNDING
+    expected = 0.25 * estimate / hand.gain + 0.75 * (draws[0] + draws[1]) / 2
+    assert (stacked(result) - expected).abs().max() < ROUNDING
+    assert result.report["schedule"]["network_calls"] == 3 + 2 * 2 * (3 + 1)
+
+
+@pytest.mark.usefixtures("tiny_separator")
+@pytest.mark.parametrize(("quality", "expected"), [("fast", (2, 0, 2)), ("pnf", (0, 2 * 3 + 1, 14))])
 def test_network_calls_without_a_chain_or_an_estimate(
     quality: str, expected: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,10 +70,11 @@ def measure(
         drawn = [
             setup.draw(mixture, len(SOURCES), seed=seed, draw=draw, start=begin) for draw in range(draws)
         ]
-        found.append(mean_of_draws(drawn))
+        blend = setup.choice.blend if start is None else 0.0
+        found.append(mean_of_draws(drawn, begin, blend))
     seconds = (time.perf_counter() - began) / (len(clean) * clean.shape[2] / setup.sample_rate)
     estimate = torch.cat(found)
-    print(f"  {setup.quality}, {setup.calls * draws} calls: {figures(estimate, clean)}", flush=True)
+    print(f"  {setup.quality}, {setup.calls_per_source(draws)} calls: {figures(estimate, clean)}", flush=True)
     row: dict[str, object] = {"quality": setup.quality, "models": " ".join(c.name for c in setup.cards)}
     if setup.schedule is not None:
         row |= {
@@ -82,7 +83,7 @@ def measure(
             "sigma_low": round(setup.schedule.sigmas[-1], 4),
         }  # fmt: skip
     return {
-        **row, "draws": draws, "calls_per_source": setup.calls * draws,
+        **row, "draws": draws, "calls_per_source": setup.calls_per_source(draws),
         "seconds_per_audio_second": round(seconds, 3), **figures(estimate, clean),
     }  # fmt: skip
 

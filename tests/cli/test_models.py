@@ -10,9 +10,11 @@ def test_list(run, tiny_models):
     result = run("models", "list")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["name", "source", "family", "Hz", "sigma", "licence", "folder"]
+    assert lines[0].split() == ["name", "source", "family", "Hz", "MB", "hours", "measured", "licence", "folder"]
     [speech] = [line for line in lines if line.startswith("tiny-speech")]
-    assert "16000  1 to 0.001  CC0-1.0" in speech
+    size = sum(f.stat().st_size for f in Path(tiny_models, "tiny-speech").glob("*.safetensors")) / 1e6
+    assert speech.split()[3:6] == ["16000", f"{size:.1f}", "0.5"]
+    assert "CC0-1.0" in speech
     assert speech.endswith("tiny models/tiny-speech")
 
 

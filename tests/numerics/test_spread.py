@@ -1,4 +1,4 @@
-"""How far draws lie apart: by hand, against independent draws whose law is known, band by band, and for silence."""
+"""How far draws lie apart: by hand, against independent draws whose law is known, band by band, for silence."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -94,3 +95,69 @@ def test_memory_that_does_not_suffice_is_an_error_with_a_remedy(raised: Exceptio
     with pytest.raises(expected) as caught:
         executor(10).jointly(Fails(), y)(x, 0.5)  # type: ignore[arg-type]
     assert expected is RuntimeError or "chunks of 10 samples" in str(caught.value)
+
+
+class Watches:
+    """Prior and posterior in one, that notes how many threads torch has while it works, and may fail."""
+
+    halo, grid = 0, 1
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.threads: list[int] = []
+        self.error = error
+
+    def score(self, x: Tensor, _: float) -> Tensor:
+        self.threads.append(torch.get_num_threads())
+        if self.error is not None:
+            raise self.error
+        return -x
+
+    def denoise(self, x: Tensor, _: Tensor, sigma: float) -> Tensor:
+        return self.score(x, sigma)
+
+
+@pytest.fixture
+def six_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("six_threads")
+@pytest.mark.parametrize(("sources", "share"), [(1, 6), (2, 3), (4, 1), (8, 1)])
+def test_torchs_threads_are_shared_and_come_back(sources: int, share: int) -> None:
+    priors = [Watches() for _ in range(sources)]
+    x = torch.ones(1, sources, 25)
+    together = executor(10).together(priors)  # type: ignore[arg-type]
+    for _ in range(2):  # the second call finds what the first one left
+        assert torch.equal(together(x, 0.5), -x)
+        assert torch.get_num_threads() == 6
+    assert [prior.threads for prior in priors] == [[share] * 2 * 3] * sources
+
+
+@pytest.mark.usefixtures("six_threads")
+def test_a_posterior_has_all_threads() -> None:
+    watches, (x, y) = Watches(), signals(25)
+    executor(10).jointly(watches, y)(x, 0.5)  # type: ignore[arg-type]
+    assert watches.threads == [6] * 3
+    assert torch.get_num_threads() == 6
+
+
+@pytest.mark.usefixtures("six_threads")
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (MemoryError(), DeviceError),
+        (RuntimeError("CUDA out of memory."), DeviceError),
+        (RuntimeError("shapes differ"), RuntimeError),
+        (ValueError("no"), ValueError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_threads_come_back_after_an_error(raised: BaseException, expected: type[BaseException]) -> None:
+    priors = [Watches(), Watches(raised)]
+    with pytest.raises(expected):
+        executor(10).together(priors)(torch.ones(1, 2, 25), 0.5)  # type: ignore[arg-type]
+    assert priors[1].threads[0] == 3
+    assert torch.get_num_threads() == 6
