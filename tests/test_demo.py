@@ -22,14 +22,14 @@ def test_the_shipped_models_separate_the_shipped_sample(tmp_path: Path) -> None:
         "-o",
         str(tmp_path),
         "--levels",
-        "8",
+        "2",
         "--json",
         *references,
     ]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
-    assert [m["name"] for m in report["models"]] == ["speech-wavenet", "piano-wavenet"]
+    assert [m["name"] for m in report["models"]] == ["speech-piano", "speech-wavenet", "piano-wavenet"]
     stems = [
         soundfile.read(tmp_path / "mix" / f"{n}.wav", dtype="int16")[0].astype(int)
         for n in ("speech", "piano")
@@ -38,8 +38,8 @@ def test_the_shipped_models_separate_the_shipped_sample(tmp_path: Path) -> None:
         sum(stems), soundfile.read(SAMPLES / "mix.wav", dtype="int16")[0].astype(int)
     )
     for scores in report["si_sdr"].values():
-        # Eight levels of the default 48 gain about 2 dB; a swap of the stems or untrained weights gain none.
-        assert scores["after"] > scores["before"] + 0.5
+        # The separator alone gains about 10 dB; a swap of the stems or untrained weights gain none.
+        assert scores["after"] > scores["before"] + 6
 
 
 def test_the_sample_is_the_sum_of_its_sources() -> None:

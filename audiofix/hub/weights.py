@@ -17,6 +17,7 @@ from audiofix.hub.card import bad_model
 if TYPE_CHECKING:
     from torch import Tensor
 
+SHORT = 64  # numbers in a vector that is kept in float32
 _AGAIN = "fetch the model again, or export it again"
 
 
@@ -30,9 +31,9 @@ def sha256_of(path: Path) -> str:
 
 
 def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> str:
-    """Write a state dict as safetensors: matrices in float16, vectors in float32. Returns the sha256.
+    """Write a state dict as safetensors: float16, but short vectors in float32. Returns the sha256.
 
-    Vectors are a thousandth of the bytes, and the noise level's frequencies among them multiply large angles.
+    Short ones cost nothing, and the noise level's frequencies among them multiply large angles.
     Written beside its place, then moved there. Raises ModelError for values that float16 cannot hold.
     """
     import torch
@@ -42,7 +43,7 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> str:
     for name, tensor in state_dict.items():
         value = tensor.detach().cpu()
         if value.is_floating_point():
-            value = value.to(torch.float16 if value.ndim > 1 else torch.float32)
+            value = value.to(torch.float16 if value.ndim > 1 or len(value) > SHORT else torch.float32)
             if not value.isfinite().all():
                 remedy = "the training went wrong: go back to an earlier checkpoint"
                 raise bad_model(path, name, "values within float16", "larger or not finite ones", remedy)

@@ -15,12 +15,13 @@ from audiofix.hub.weights import load_weights, save_weights, sha256_of
 def state(generator):
     return {
         "matrix": torch.randn(4, 6, generator=generator).t(),
-        "vector": torch.randn(5, generator=generator),
+        "vector": torch.randn(64, generator=generator),
+        "long": torch.randn(65, generator=generator),
         "count": torch.tensor(3),
     }
 
 
-def test_matrices_lose_half_their_bits_and_vectors_none(state, tmp_path):
+def test_matrices_lose_half_their_bits_and_short_vectors_none(state, tmp_path):
     sha = save_weights(tmp_path / "w.safetensors", state)
     assert sha == sha256_of(tmp_path / "w.safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
@@ -28,10 +29,12 @@ def test_matrices_lose_half_their_bits_and_vectors_none(state, tmp_path):
     assert {k: v.dtype for k, v in back.items()} == {
         "matrix": torch.float32,
         "vector": torch.float32,
+        "long": torch.float32,
         "count": torch.int64,
     }
     assert torch.equal(back["vector"], state["vector"])
-    assert torch.equal(back["matrix"], state["matrix"].half().float())
+    for name in ("matrix", "long"):
+        assert torch.equal(back[name], state[name].half().float())
     assert back["count"] == 3
 
 
