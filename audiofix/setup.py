@@ -82,6 +82,11 @@ class Setup:
         return SAMPLERS[self.sampler].calls(self.schedule) + 1 if self.schedule else 0
 
     @property
+    def _wide(self) -> Executor:
+        """For the separator, whatever the chunks of the priors are."""
+        return replace(self.executor, chunk=LONG_CHUNK)
+
+    @property
     def prior_cards(self) -> tuple[ModelCard, ...]:
         """Cards of the priors, in the order of the sources."""
         return self.cards[len(self.cards) - len(self.priors) :]
@@ -99,14 +104,14 @@ class Setup:
 
         def separate(view: Tensor) -> Tensor:
             blank = view.new_zeros(len(view), sources, view.shape[1])
-            return self.executor.jointly(posterior, view)(blank, math.inf)
+            return self._wide.jointly(posterior, view)(blank, math.inf)
 
         return mean_over_views(separate, mixture, self.choice.views, posterior.grid)
 
     def score(self, mixture: Tensor) -> ScoreFn:
         """Chunked score of (batch, source, time) that the chain follows."""
         if self.posterior is not None and self.choice.follow == "separator":
-            return amortised_score(self.executor.jointly(self.posterior, mixture))
+            return amortised_score(self._wide.jointly(self.posterior, mixture))
         return self.executor.together(self.priors)
 
     def draw(
@@ -155,7 +160,7 @@ class Setup:
             if self.choice.estimate:
                 seconds += _time(lambda: self.estimate(mixture, sources)) / probe.shape[2] * length
             # About 3 kB a sample in flight in the mixer: measured.
-            peak = 3000 * channels * min(length, self.executor.chunk + 2 * (self.posterior.halo or 0))
+            peak = 3000 * channels * min(length, LONG_CHUNK + 2 * (self.posterior.halo or 0))
         if self.schedule is not None:
             score, sigma = self.score(mixture), self.schedule.sigmas[0]
             each = _time(lambda: score(probe, sigma)) / probe.shape[2]
@@ -232,7 +237,7 @@ def prepare(
             f"quality {quality} has no ladder for --levels, --steps or --step-scale; take balanced or best"
         )
     cards = tuple(card for card, _ in [*([separator] if separator else []), *chosen])
-    executor = Executor(where, CHUNK if loaded else LONG_CHUNK)
+    executor = Executor(where, CHUNK)
     return Setup(quality, choice, cards, tuple(loaded), posterior, executor, schedule, sampler, bf16, wanted)
 
 

@@ -185,6 +185,7 @@ def test_the_final_table(run, write, sampling):
     assert speech.split() == ["speech", "0.12", "dB", "7.25", "dB", "+7.12", "dB", "speech.wav"]
     assert "12.5 s per audio second" in result.stdout
     assert "separated/a [bold] mix" in result.stdout
+    assert "speech-model, piano-model (the best measured)" in result.stdout
     assert result.stderr == ""
 
 
