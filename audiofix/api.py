@@ -13,6 +13,7 @@ from torch import Tensor
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import band_split, resample
 from audiofix.checks import check_input
+from audiofix.errors import SettingError
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
@@ -161,6 +162,8 @@ def separate(
     audio = replace(audio, samples=audio.samples.float())
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
     draws = draws or setup.choice.draws
+    if draws > 1 and setup.schedule is None:
+        raise SettingError(f"quality {setup.quality} draws nothing, so {draws} draws are the same; take best")
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5

@@ -20,7 +20,7 @@ Chosen = tuple[ModelCard, Path]
 
 
 def choose_separator(sources: Sequence[str], prior: str | None) -> Chosen | None:
-    """The best measured separator of exactly these kinds in this order; None where `prior` rules it out.
+    """The best measured separator of exactly these kinds, in any order; None where `prior` rules it out.
 
     A source `speech-2` is of kind speech. Raises SettingError where `prior` names a separator of other sources.
     """
@@ -29,7 +29,7 @@ def choose_separator(sources: Sequence[str], prior: str | None) -> Chosen | None
         fitting = [
             (card, home)
             for card, home in scan_models().models.values()
-            if card.family == "separator" and card.source.split(",") == kinds
+            if card.family == "separator" and sorted(card.source.split(",")) == sorted(kinds)
         ]
         return max(fitting, key=lambda one: figure(one[0], SEPARATION), default=None)
     if "," in str(prior) or prior in FAMILIES:
@@ -37,7 +37,7 @@ def choose_separator(sources: Sequence[str], prior: str | None) -> Chosen | None
     card, home = resolve_model(str(prior))
     if card.family != "separator":
         return None
-    if card.source.split(",") != kinds:
+    if sorted(card.source.split(",")) != sorted(kinds):
         raise SettingError(f"{card.name} separates {card.source}, not {','.join(kinds)}; give --sources so")
     return card, home
 

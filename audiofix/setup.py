@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from audiofix.choosing import AUTO, choose_models, choose_separator
+from audiofix.choosing import AUTO, choose_models, choose_separator, kinds_of
 from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import (
@@ -21,6 +22,7 @@ from audiofix.hub.registry import (
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.posterior import ScoreFn, amortised_score
 from audiofix.priors.base import Posterior, Prior
+from audiofix.priors.score_network import InOrder
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
 from audiofix.separation import (
@@ -220,25 +222,38 @@ def prepare(
         choice = replace(choice, estimate=False)
     chosen = choose_models(sources, prior) if choice.follow == "prior" else []
     loaded = [load_prior(home, where, bf16=bf16) for _, home in chosen]
-    posterior = load_prior(separator[1], where, bf16=bf16) if separator else None
+    posterior = load_separator(separator, sources, where, bf16) if separator else None
     rates = {p.sample_rate for p in [*loaded, *([posterior] if posterior else [])]}
     if len(rates) > 1:
         raise SettingError(
             f"the priors have different sample rates {sorted(rates)}; choose priors of one rate"
         )
-    sampler = sampler or choice.sampler
+    given_sampler, sampler = sampler, sampler or choice.sampler
     followed = loaded or [posterior]
     schedule, wanted = None, None
     if choice.follow:
         wanted = wanted_range(choice, sampler)
         schedule = lay_out(choice, sampler, [p.sigmas for p in followed], levels, steps, step_scale)
-    elif levels or steps or step_scale:
+    elif levels or steps or step_scale or given_sampler:
         raise SettingError(
-            f"quality {quality} has no ladder for --levels, --steps or --step-scale; take balanced or best"
+            f"quality {quality} has no ladder for --levels, --steps, --step-scale or --sampler; take balanced "
+            "or best"
         )
     cards = tuple(card for card, _ in [*([separator] if separator else []), *chosen])
     executor = Executor(where, CHUNK)
     return Setup(quality, choice, cards, tuple(loaded), posterior, executor, schedule, sampler, bf16, wanted)
+
+
+def load_separator(
+    chosen: tuple[ModelCard, Path], sources: Sequence[str], device: torch.device, bf16: bool
+) -> Posterior:
+    """The separator, its sources in the order that is wanted. Raises ModelError."""
+    card, home = chosen
+    posterior: Posterior = load_prior(home, device, bf16=bf16)
+    own, order = card.source.split(","), list[int]()
+    for kind in kinds_of(sources):  # a kind that is there twice is taken in its own order
+        order.append(next(i for i, name in enumerate(own) if name == kind and i not in order))
+    return posterior if order == sorted(order) else InOrder(posterior, order)
 
 
 def lay_out(

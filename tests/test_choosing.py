@@ -114,7 +114,7 @@ def separators(add: Add) -> None:
     add("c-good", "separator", "speech,piano", **{SEPARATION: 8.5})
     add("a-poor", "separator", "speech,piano", **{SEPARATION: 1.0, DENOISING: 99.0})
     add("d-unmeasured", "separator", "speech,piano")
-    add("e-turned", "separator", "piano,speech", **{SEPARATION: 30.0})
+    add("e-turned", "separator", "piano,speech", **{SEPARATION: 8.0})
     add("f-more", "separator", "speech,piano,drums", **{SEPARATION: 30.0})
     add("g-others", "separator", "speech,drums", **{SEPARATION: 30.0})
     add("h-prior", "wavenet", "speech", **{SEPARATION: 30.0})
@@ -127,9 +127,9 @@ def separator(sources: tuple[str, ...], prior: str | None) -> str | None:
 
 @pytest.mark.usefixtures("separators")
 @pytest.mark.parametrize("prior", [None, "auto", "separator"])
-def test_the_best_measured_separator_of_these_sources_in_this_order(prior: str | None) -> None:
+def test_the_best_measured_separator_of_these_sources_in_any_order(prior: str | None) -> None:
     assert separator(PAIR, prior) == "c-good"
-    assert separator(("piano", "speech"), prior) == "e-turned"
+    assert separator(("piano", "speech"), prior) == "c-good"
     assert separator(("speech", "piano", "drums"), prior) == "f-more"
     assert separator(("piano", "drums"), prior) is None
     assert separator(("speech", "speech-2"), prior) is None
@@ -155,7 +155,6 @@ def test_a_named_separator_wins(add: Add, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "name", "words"),
     [
-        (PAIR, "e-turned", "e-turned separates piano,speech, not speech,piano; give --sources so"),
         (PAIR, "g-others", "g-others separates speech,drums, not speech,piano"),
         (("speech", "speech-2"), "c-good", "c-good separates speech,piano, not speech,speech; give"),
     ],

@@ -362,3 +362,22 @@ def test_plan_knows_every_quality() -> None:
         assert planned.estimated_bytes > 0
         assert [m["name"] for m in planned.models] == names(separate(quality))
         assert (planned.schedule is None) == (quality == "fast")
+
+
+@pytest.mark.usefixtures("tiny_separator")
+@pytest.mark.parametrize("quality", ["fast", "balanced"])
+def test_the_order_of_the_sources_is_the_callers(quality: str) -> None:
+    there, back = separate(quality), separate(quality, sources=("piano", "speech"))
+    assert list(back.stems) == ["piano", "speech"]
+    assert names(back)[0] == "tiny-separator"
+    if quality == "fast":  # the noise of a chain is keyed by the place of a source
+        for source, stem in there.stems.items():
+            assert (back.stems[source].samples - stem.samples).abs().max() < ROUNDING
+
+
+@pytest.mark.usefixtures("tiny_separator")
+def test_fast_draws_nothing() -> None:
+    with pytest.raises(SettingError, match="quality fast draws nothing, so 3 draws are the same"):
+        separate("fast", draws=3)
+    with pytest.raises(SettingError, match=r"quality fast has no ladder.*--sampler"):
+        separate("fast", sampler="heun")

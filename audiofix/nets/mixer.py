@@ -45,6 +45,11 @@ class MixerConfig:
     sigma_data: float = 0.1
 
     def __post_init__(self) -> None:
+        sizes = (self.window, self.hop, self.patch, self.features, self.hidden, self.outputs)
+        if not all(isinstance(size, int) and size >= 1 for size in sizes):
+            raise ValueError(f"sizes must be whole numbers of 1 or more, got {sizes}")
+        if self.hop > self.window // 4:  # the overlap of square-root Hann windows must nowhere fall near zero
+            raise ValueError(f"hop {self.hop} must be a quarter of window {self.window} at most")
         if sum(count * width for count, width in self.bands) != self.window // 2:
             raise ValueError(f"bands {self.bands} must hold {self.window // 2} bins in all")
         if self.inputs != self.recorded + self.outputs:

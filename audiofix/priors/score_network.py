@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.numerics.tweedie import score_from_denoised
+from audiofix.priors.base import Posterior
 
 
 class Network(Protocol):
@@ -96,3 +98,17 @@ class MixturePosterior:
         level = torch.full(x.shape[:1], sigma, dtype=x.dtype, device=x.device)
         with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             return denoise_jointly(self.net, x, y, level)
+
+
+class InOrder:
+    """A posterior whose sources come in another order: place i holds its source `order[i]`."""
+
+    def __init__(self, posterior: Posterior, order: Sequence[int]) -> None:
+        self.posterior, self.order = posterior, list(order)
+        self.sample_rate, self.sigmas = posterior.sample_rate, posterior.sigmas
+        self.halo, self.grid = posterior.halo, posterior.grid
+
+    def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
+        """As the posterior's own, (batch, source, time) in the new order."""
+        back = [self.order.index(own) for own in range(len(self.order))]
+        return self.posterior.denoise(x[:, back], y, sigma)[:, self.order]

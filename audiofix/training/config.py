@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audiofix.errors import SettingError
+from audiofix.training.degrade import Simulation
 
 TRAINABLE = ("wavenet", "score", "separator")
 
@@ -80,6 +81,10 @@ class TrainConfig:
         for good, message in checks:
             if not good:
                 raise SettingError(f"training config {self.name}: {message}")
+        try:
+            Simulation(**self.simulation)
+        except TypeError as error:
+            raise SettingError(f"training config {self.name}, [simulation]: {error}") from error
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from audiofix.errors import SettingError
+
 BETAS = (0.9, 0.98)
 LEAST_SIDE = 64  # of a matrix that Muon takes: narrower ones have too few directions to level out
 
@@ -26,6 +28,11 @@ class MuonAndAdamW:
             and parameter.ndim == 2
             and min(parameter.shape) >= LEAST_SIDE
         ]
+        if not inner or not hasattr(torch.optim, "Muon"):
+            raise SettingError(
+                f"optimizer muon needs dense layers of {LEAST_SIDE} features or more in blocks, and torch 2.9 or "
+                "newer; take adamw"
+            )
         taken = {id(parameter) for parameter in inner}
         rest = [parameter for parameter in net.parameters() if id(parameter) not in taken]
         muon = torch.optim.Muon(

@@ -16,6 +16,7 @@ import torch
 
 from audiofix.audio.files import bytes_needed
 from audiofix.cli.picture import save_spread
+from audiofix.numerics.spread import certainty_db
 from tests.cli.conftest import files_under
 
 SETTING, INPUT, OUTPUT = 2, 3, 7
@@ -164,10 +165,16 @@ def test_a_colour_means_the_same_in_every_picture(tmp_path, difference):
     from matplotlib import colormaps
 
     x = 0.1 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
-    save_spread(tmp_path / "x.png", [x, (1 + difference) * x], 16000, "x")
+    draws = [x, (1 + difference) * x]
+    save_spread(tmp_path / "x.png", draws, 16000, "x")
     share = difference**2 / (1 + (1 + difference) ** 2)
     place = (10 * np.log10(share) + 60) / 60
     pixels = decoded(tmp_path / "x.png")
+    # Above it the level of white noise, which has a place of its own; pixels are means over some cells.
+    level = (float(certainty_db(draws)[0].median()) + 60) / 60
+    above = np.median(pixels[90:210, 200:700, :3], axis=(0, 1))
+    near, other = (np.abs(above - colormaps["magma"](value)[:3]).max() for value in (level, place))
+    assert near < 0.05 < 0.15 < other
     below = np.median(pixels[380:500, 200:700, :3], axis=(0, 1))  # well inside the lower of the panels
     # A map of 256 colours and 8 bits: off by one of each, and viridis takes at most 2/255 from one to the next.
     assert np.abs(below - colormaps["viridis"](place)[:3]).max() < 3.1 / 255

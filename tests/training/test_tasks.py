@@ -321,7 +321,8 @@ def test_settings_that_do_not_fit_are_refused(change: dict, words: str) -> None:
         ({"window": 128}, "64 bins"),
         ({"outputs": 2}, "one for each output"),
         ({"depth": 3}, "depth"),
-        ({"features": "many"}, "must be tuple of ints"),
+        ({"features": "many"}, "whole numbers of 1 or more"),
+        ({"hop": 32}, "a quarter of window 64"),
     ],
 )
 @FAMILIES
