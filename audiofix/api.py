@@ -86,7 +86,7 @@ def plan(
     check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
-    draws = draws or setup.choice.draws
+    draws = _number_of_draws(draws, setup)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
     seconds, size = setup.cost(len(sources), low.shape[0], low.shape[1])
@@ -161,9 +161,7 @@ def separate(
     check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
-    draws = draws or setup.choice.draws
-    if draws > 1 and setup.schedule is None:
-        raise SettingError(f"quality {setup.quality} draws nothing, so {draws} draws are the same; take best")
+    draws = _number_of_draws(draws, setup)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5
@@ -212,6 +210,14 @@ def separate(
     report["reconstruction_error_db"] = energy_ratio_db(everything - audio.samples, audio.samples)
     each = [_stems(draw, sources, audio, setup) for draw in drawn] if draws > 1 else []
     return Separation(mean, residual, each, report)
+
+
+def _number_of_draws(wanted: int | None, setup: Setup) -> int:
+    """As wanted, else the quality's. Raises SettingError for several where there is nothing to draw."""
+    draws = wanted or setup.choice.draws
+    if draws > 1 and setup.schedule is None:
+        raise SettingError(f"quality {setup.quality} draws nothing, so {draws} draws are the same; take best")
+    return draws
 
 
 def _begun(

@@ -78,7 +78,7 @@ class Quality:
 QUALITIES = {
     # Measured on held-out mixtures: models/recipes/EXPERIMENTS.md.
     "fast": Quality(True, None, "consistent", views=2),
-    "balanced": Quality(True, "prior", "consistent", 7, 0.12, 0.03, views=4, blend=0.6),
+    "balanced": Quality(True, "prior", "consistent", 4, 0.1, 0.035, views=4, blend=0.6),
     "best": Quality(True, "prior", "consistent", 24, 0.3, 0.02, draws=2, views=8, blend=0.6),
     "pnf": Quality(False, "prior", "langevin"),
 }

@@ -147,6 +147,7 @@ def test_an_unmeasured_separator_comes_last(add: Add, prior: str | None) -> None
 @pytest.mark.usefixtures("separators")
 def test_a_named_separator_wins(add: Add, tmp_path: Path) -> None:
     assert separator(PAIR, "a-poor") == "a-poor"
+    assert separator(PAIR, "e-turned") == "e-turned"
     elsewhere = add("elsewhere", "separator", "speech,piano", tmp_path / "other")
     assert separator(PAIR, str(elsewhere)) == "elsewhere"
 

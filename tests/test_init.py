@@ -178,6 +178,10 @@ def test_a_quality_without_a_chain_has_no_use_for_stems() -> None:
             SettingError, match="quality fast has no chain to improve stems by; take balanced"
         ):
             call(total(stems()), init=stems(), quality="fast", device="cpu")
+        with pytest.raises(
+            SettingError, match="quality fast draws nothing, so 2 draws are the same; take best"
+        ):
+            call(total(stems()), draws=2, quality="fast", device="cpu")
 
 
 @pytest.mark.usefixtures("tiny_separator")

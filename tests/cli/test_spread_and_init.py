@@ -316,11 +316,16 @@ def test_stems_that_cannot_be_begun_with(run, write, sampling, stems, spoil, say
     assert files_under(Path()) == before
 
 
-def test_a_quality_without_a_chain_is_refused(run, write, stems, tiny_separator):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_quality_without_a_chain_is_refused(run, write, stems, tiny_separator, dry):
     stems("made")
     mix = write()
     before = files_under(Path())
-    refused(run("separate", mix, "--init", "made", "--quality", "fast"), SETTING, "quality fast has no chain")
+    refused(
+        run("separate", mix, "--init", "made", "--quality", "fast", *dry),
+        SETTING,
+        "quality fast has no chain",
+    )
     assert files_under(Path()) == before
 
 
