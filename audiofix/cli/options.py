@@ -141,7 +141,8 @@ Draws = Annotated[
         "--draws",
         metavar="K",
         min=1,
-        help="Posterior draws; the stem is their mean. Default: the quality's.",
+        help="Posterior draws; the stem is their mean, blended with the estimate they began at. Default: the "
+        "quality's.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

@@ -86,7 +86,7 @@ def separation(report: Mapping[str, Any]) -> None:
     measured = ("SI-SDR before", "after", "change") if scores else ()
     table(("source", *measured, "file"), rows)
     pairs = {"adds up": _sum(output), "speed": f"{report['seconds_per_audio_second']:.3g} s per audio second"}
-    pairs |= {"draws": f"{len(output['draws'])}, in draws/; a stem is their mean"} if output["draws"] else {}
+    pairs |= {"draws": f"{len(output['draws'])}, in draws/"} if output["draws"] else {}
     models = ", ".join(model["name"] for model in report["models"])
     chosen = " (the best measured)" if report["settings"].get("prior") in (None, "auto") else ""
     facts({**pairs, "models": f"{models}{chosen}", "files": output["folder"]})

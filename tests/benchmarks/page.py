@@ -4,7 +4,7 @@
     python -m tests.benchmarks.page --results DIR --docs DIR
 
 Reads separate*.json, peers.json, upsample*.json, inpaint*.json and janssen.json; what was not measured has no
-section. Nothing is measured here, and the same files give the same page. Plots need matplotlib (the extra `docs`).
+section. Nothing is measured here, and the same files give the same page. Plots need matplotlib.
 """
 
 from __future__ import annotations
