@@ -10,7 +10,17 @@ def test_list(run, tiny_models):
     result = run("models", "list")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["name", "source", "family", "Hz", "MB", "hours", "measured", "licence", "folder"]
+    assert lines[0].split() == [
+        "name",
+        "source",
+        "family",
+        "Hz",
+        "MB",
+        "hours",
+        "measured",
+        "licence",
+        "folder",
+    ]
     [speech] = [line for line in lines if line.startswith("tiny-speech")]
     size = sum(f.stat().st_size for f in Path(tiny_models, "tiny-speech").glob("*.safetensors")) / 1e6
     assert speech.split()[3:6] == ["16000", f"{size:.1f}", "0.5"]
