@@ -44,7 +44,8 @@ class Separation:
     """Sources of a mixture, in the mixture's rate, channels and length, and how they were made.
 
     stems + residual add up to the mixture to float32 rounding. With several draws a stem is their mean, the
-    estimate of least squared error, and `draws` holds each.
+    estimate of least squared error, and `draws` holds each. With balanced and best the separator's estimate is
+    blended in, and the report says with which share.
     """
 
     stems: dict[str, Audio]
@@ -197,6 +198,8 @@ def separate(
             "seed": seed,
             "device": device,
             "quality": setup.quality,
+            "views": setup.choice.views,
+            "blend": blend,
             "init": init is not None,
             "sampler": setup.sampler if setup.schedule else None,
             **_ladder(setup.schedule),
