@@ -82,11 +82,13 @@ def plan(
     quality: str | None = None,
     references: Mapping[str, Audio] | None = None,
     init: Mapping[str, Audio] | None = None,
+    condition: bool = True,
 ) -> Plan:
     """Check everything that `separate` would check and estimate its cost from one short network call."""
     check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
+    begun = init is not None
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
     draws = _number_of_draws(draws, setup)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
@@ -118,6 +120,7 @@ def separate(
     quality: str | None = None,
     references: Mapping[str, Audio] | None = None,
     init: Mapping[str, Audio] | None = None,
+    condition: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> Separation:
     """Separate a mixture into sources by sampling from their posterior (PnF, Jayaram & Thickstun 2021).
@@ -148,6 +151,8 @@ def separate(
     init
         Stems of all sources that something else made, of the mixture's shape and rate: the chain starts there
         instead of at a separator's estimate, and the default quality is best.
+    condition
+        Let those priors see the mixture that can; False keeps them blind to it.
     references
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
@@ -161,7 +166,8 @@ def separate(
     references = references or {}
     check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, init is not None)
+    begun = init is not None
+    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
     draws = _number_of_draws(draws, setup)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
@@ -183,7 +189,7 @@ def separate(
         / gain
         for index in range(draws)
     ]
-    blend = setup.choice.blend if start is not None and init is None else 0.0
+    blend = setup.choice.blend if start is not None and not begun else 0.0
     combined = mean_of_draws(drawn, None if start is None else start / gain, blend)
     mean = _stems(combined, sources, audio, setup)
     residual = replace(audio, samples=audio.samples - sum(stem.samples for stem in mean.values()))
@@ -200,7 +206,8 @@ def separate(
             "quality": setup.quality,
             "views": setup.choice.views,
             "blend": blend,
-            "init": init is not None,
+            "init": begun,
+            "condition": setup.shown is not None,
             "sampler": setup.sampler if setup.schedule else None,
             **_ladder(setup.schedule),
         },

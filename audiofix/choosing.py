@@ -42,6 +42,15 @@ def choose_separator(sources: Sequence[str], prior: str | None) -> Chosen | None
     return card, home
 
 
+def shown_separator(cards: Sequence[ModelCard], sources: Sequence[str]) -> Chosen | None:
+    """The separator whose estimate conditions these priors; None where there is none of exactly these sources."""
+    found, wanted = scan_models().models, sorted(kinds_of(sources))
+    for name in {card.shown for card in cards if card.shown}:
+        if name in found and sorted(found[name][0].source.split(",")) == wanted:
+            return found[name]
+    return None
+
+
 def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
     """A prior for each source; a source `speech-2` is of kind speech.
 

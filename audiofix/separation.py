@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from audiofix.errors import SettingError
 from audiofix.numerics.rng import noise_source
-from audiofix.numerics.schedule import Schedule
+from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.operators.base import Measurement, Restorable
 from audiofix.operators.mixture import Mixture
@@ -184,3 +185,32 @@ def mean_over_views(separate: Callable[[Tensor], Tensor], mixture: Tensor, views
     if total is None:
         raise ValueError("at least one view is needed")
     return total / views
+
+
+def lay_out(
+    choice: Quality,
+    sampler: str,
+    known: Sequence[tuple[float, ...]],
+    levels: int | None,
+    steps: int | None,
+    step_scale: float | None,
+) -> Schedule:
+    """The ladder of a quality and sampler between the levels that all networks know. Raises SettingError."""
+    preset, (wanted_high, wanted_low) = SAMPLERS[sampler], wanted_range(choice, sampler)
+    high = min(wanted_high, *(sigmas[0] for sigmas in known))
+    low = max(wanted_low, *(sigmas[-1] for sigmas in known))
+    schedule = Schedule(
+        geometric_sigmas(high, low, (choice.levels or preset.levels) if levels is None else levels),
+        preset.steps if steps is None else steps,
+        preset.step_scale if step_scale is None else step_scale,
+    )
+    preset.check(schedule)  # before anything is computed
+    return schedule
+
+
+def wanted_range(choice: Quality, sampler: str) -> tuple[float, float]:
+    """Highest and lowest sigma of a quality and sampler. Raises SettingError for a sampler that there is not."""
+    if sampler not in SAMPLERS:
+        raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
+    preset = SAMPLERS[sampler]
+    return choice.sigma_high or preset.sigma_high, choice.sigma_low or preset.sigma_low

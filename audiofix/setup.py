@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiofix.choosing import AUTO, choose_models, choose_separator, kinds_of
+from audiofix.choosing import AUTO, choose_models, choose_separator, kinds_of, shown_separator
 from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import (
     load_prior,
     model_hash,
 )
-from audiofix.numerics.schedule import Schedule, geometric_sigmas
+from audiofix.numerics.schedule import Schedule
 from audiofix.posterior import ScoreFn, amortised_score
 from audiofix.priors.base import Posterior, Prior
 from audiofix.priors.score_network import InOrder
@@ -32,7 +32,9 @@ from audiofix.separation import (
     Callback,
     Quality,
     draw_sources,
+    lay_out,
     mean_over_views,
+    wanted_range,
 )
 
 # Samples in one network call: long beside the halo of 0.44 s on both sides, and two priors at once stay below 2 GB
@@ -63,6 +65,7 @@ class Setup:
     sampler: str
     bf16: bool
     wanted: tuple[float, float] | None = None  # sigmas that the ladder would have, were they all known
+    shown: Posterior | None = None  # whose estimate conditions those priors that can see the mixture
     source_rms: float = SOURCE_RMS
 
     @property
@@ -114,7 +117,16 @@ class Setup:
         """Chunked score of (batch, source, time) that the chain follows."""
         if self.posterior is not None and self.choice.follow == "separator":
             return amortised_score(self._wide.jointly(self.posterior, mixture))
-        return self.executor.together(self.priors)
+        if self.shown is None:
+            return self.executor.together(self.priors)
+        # Once a file: one call of the separator, as in training.
+        blank = mixture.new_zeros(len(mixture), len(self.priors), mixture.shape[1])
+        estimate = self._wide.jointly(self.shown, mixture)(blank, math.inf)
+        given = [
+            torch.stack([mixture, estimate[:, i]], dim=1) if card.shown else None
+            for i, card in enumerate(self.prior_cards)
+        ]
+        return self.executor.together(self.priors, given)
 
     def draw(
         self,
@@ -192,9 +204,11 @@ def prepare(
     sampler: str | None,
     quality: str | None = None,
     begun: bool = False,
+    condition: bool = True,
 ) -> Setup:
     """Choose and load the models for the sources, and lay out the schedule between the levels they know.
 
+    `condition`: let priors see the mixture where they can and the separator that they are shown is there.
     `begun`: the chain starts from stems that the caller has. Without a quality: "pnf" where Langevin dynamics is
     asked for, by name or by several steps a level; "best" where there are stems to begin with; else "balanced".
     Qualities that begin with a separator need one that knows all the sources; where there is none, or where
@@ -239,9 +253,16 @@ def prepare(
             f"quality {quality} has no ladder for --levels, --steps, --step-scale or --sampler; take balanced "
             "or best"
         )
-    cards = tuple(card for card, _ in [*([separator] if separator else []), *chosen])
-    executor = Executor(where, CHUNK)
-    return Setup(quality, choice, cards, tuple(loaded), posterior, executor, schedule, sampler, bf16, wanted)
+    shown = shown_separator([card for card, _ in chosen], sources) if condition else None
+    telling = None
+    if shown is not None:
+        telling = posterior if shown == separator else load_separator(shown, sources, where, bf16)
+    listed = [separator] if shown == separator else [separator, shown]
+    cards = tuple(card for card, _ in [*(one for one in listed if one), *chosen])
+    return Setup(
+        quality, choice, cards, tuple(loaded), posterior, Executor(where, CHUNK), schedule, sampler, bf16, wanted,
+        telling,
+    )  # fmt: skip
 
 
 def load_separator(
@@ -254,32 +275,3 @@ def load_separator(
     for kind in kinds_of(sources):  # a kind that is there twice is taken in its own order
         order.append(next(i for i, name in enumerate(own) if name == kind and i not in order))
     return posterior if order == sorted(order) else InOrder(posterior, order)
-
-
-def lay_out(
-    choice: Quality,
-    sampler: str,
-    known: Sequence[tuple[float, ...]],
-    levels: int | None,
-    steps: int | None,
-    step_scale: float | None,
-) -> Schedule:
-    """The ladder of a quality and sampler between the levels that all networks know. Raises SettingError."""
-    preset, (wanted_high, wanted_low) = SAMPLERS[sampler], wanted_range(choice, sampler)
-    high = min(wanted_high, *(sigmas[0] for sigmas in known))
-    low = max(wanted_low, *(sigmas[-1] for sigmas in known))
-    schedule = Schedule(
-        geometric_sigmas(high, low, (choice.levels or preset.levels) if levels is None else levels),
-        preset.steps if steps is None else steps,
-        preset.step_scale if step_scale is None else step_scale,
-    )
-    preset.check(schedule)  # before anything is computed
-    return schedule
-
-
-def wanted_range(choice: Quality, sampler: str) -> tuple[float, float]:
-    """Highest and lowest sigma of a quality and sampler. Raises SettingError for a sampler that there is not."""
-    if sampler not in SAMPLERS:
-        raise SettingError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}")
-    preset = SAMPLERS[sampler]
-    return choice.sigma_high or preset.sigma_high, choice.sigma_low or preset.sigma_low

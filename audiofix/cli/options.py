@@ -167,6 +167,14 @@ Init = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+Condition = Annotated[
+    bool,
+    typer.Option(
+        "--condition/--no-condition",
+        help="Let priors see the mixture where they can.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="S", min=0, help="Same seed, same result.", rich_help_panel=_SAMPLING)
 ]

@@ -60,6 +60,7 @@ def separate(
     residual: options.Residual = None,
     spread: options.Spread = False,
     init: options.Init = None,
+    condition: options.Condition = True,
     as_json: options.Json = False,
     dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
@@ -82,6 +83,7 @@ def separate(
         "draws": draws,
         "seed": seed,
         "device": device,
+        "condition": condition,
     }
     names = inputs.stem_names(inputs.source_list(sources))
     references = inputs.reference_list(reference or [], names)

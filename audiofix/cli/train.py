@@ -66,9 +66,9 @@ def train(
 
 def _start_from(trainer: Trainer, model: str) -> None:
     """Begin with a model's weights and its hours, which count towards the budget."""
-    from audiofix.hub.registry import find_model, load_prior
+    from audiofix.hub.registry import load_prior, resolve_model
 
-    card, home = find_model(model)
+    card, home = resolve_model(model)
     if card.family != trainer.config.family or card.conditioning != "sigma":
         raise SettingError(
             f"{model} is a {card.family} model, conditioning {card.conditioning}; start from one "
@@ -166,6 +166,7 @@ def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> Mod
         sample_rate=config.sample_rate,
         sigmas=(config.sigma_max, config.sigma_min),
         network={},  # the export fills it in
+        shown=config.shown,
         licence=config.licence,
         trained_on=config.trained_on,
         command=command,

@@ -33,6 +33,7 @@ class ModelCard:
     `sigmas` are decreasing and always full-scale amplitude in memory; a file may state them in steps of a
     quantiser with `levels` levels (`sigma_units`). Conditioning "sigma": one network, the ends of `sigmas` bound
     a continuous range. "per-level": one weights file for each of `sigmas`. `files` maps file names to sha256.
+    `shown`: the separator whose estimate, with the mixture, conditions the network; None where nothing does.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelCard:
     sigma_units: str = "amplitude"
     levels: int | None = None
     smoothing_axis: str = "linear"
+    shown: str | None = None
     command: str = ""
     hours: float = 0.0
     audio_seconds: float = 0.0
@@ -218,6 +220,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "smoothing_axis": _one_of(*SMOOTHING_AXES),
     "licence": ("the licence of the weights", _text),
     "trained_on": ("a list of tables, each with source and licence", _origins),
+    "shown": ("the name of a separator", _text),
     "command": ("a text", lambda v: isinstance(v, str)),
     "hours": ("a number, not negative", _amount),
     "audio_seconds": ("a number, not negative", _amount),

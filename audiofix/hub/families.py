@@ -38,9 +38,10 @@ def build_score(
     card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
 ) -> ScorePrior:
     """A score network of one source. Raises as `load_network` does."""
+    from audiofix.numerics.evidence import RECORDED
     from audiofix.priors.score_network import ScorePrior
 
-    net = _mixer(card, folder, device, recorded=0)
+    net = _mixer(card, folder, device, 0, RECORDED)
     _same_number(card, folder, net.config.outputs)
     return ScorePrior(net, card.sample_rate, card.sigmas, bf16)
 
@@ -51,13 +52,13 @@ def build_separator(
     """The posterior of the sources that the card lists with commas. Raises as `load_network` does."""
     from audiofix.priors.score_network import MixturePosterior
 
-    net = _mixer(card, folder, device, recorded=1)
+    net = _mixer(card, folder, device, 1)
     _same_number(card, folder, net.config.outputs)
     return MixturePosterior(net, card.sample_rate, card.sigmas, bf16)
 
 
-def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:
-    """The card's network, which is shown so many recordings beside the noisy sources."""
+def _mixer(card: ModelCard, folder: Path, device: str | torch.device, *recorded: int) -> TimeFrequencyMixer:
+    """The card's network, which is shown one of these numbers of recordings beside the noisy sources."""
     from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 
     def make(sizes: dict[str, Any]) -> TimeFrequencyMixer:
@@ -68,8 +69,11 @@ def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: 
         raise bad_model(folder / CARD_FILE, "conditioning", expected, got, _REMEDY)
     (file,) = card.weights.values()
     net: TimeFrequencyMixer = load_network(card, folder, file, make, device)
-    if net.config.recorded != recorded:
-        expected, got = f"{recorded} for the family {card.family}", str(net.config.recorded)
+    if net.config.recorded not in recorded:
+        expected, got = (
+            f"{' or '.join(map(str, recorded))} for the family {card.family}",
+            str(net.config.recorded),
+        )
         raise bad_model(folder / CARD_FILE, "network.recorded", expected, got, _REMEDY)
     return net
 

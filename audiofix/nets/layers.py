@@ -28,6 +28,16 @@ def trailing_windows(x: Tensor, length: int, hop: int) -> Tensor:
     return padded.unfold(1, length, hop)[:, : x.shape[1] // hop]
 
 
+def centred_windows(x: Tensor, length: int, hop: int) -> Tensor:
+    """Windows around frames: item m holds x[m*hop + (hop - length) // 2 :][:length], which is no past alone.
+
+    x: (batch, time) with time a multiple of hop. Returns (batch, time / hop, length); outside: zeros.
+    """
+    before = (length - hop + 1) // 2
+    padded = functional.pad(x, (before, length))
+    return padded.unfold(1, length, hop)[:, : x.shape[1] // hop]
+
+
 def adaptive_fir(x: Tensor, taps: Tensor, hop: int) -> Tensor:
     """Predict every sample from its strict past by a filter that changes every `hop` samples.
 

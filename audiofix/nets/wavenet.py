@@ -20,6 +20,7 @@ from audiofix.nets.layers import (
     SigmaEmbedding,
     adaptive_fir,
     adaptive_fir_in_blocks,
+    centred_windows,
     trailing_windows,
 )
 
@@ -44,6 +45,9 @@ class WaveNetConfig:
     fast_dilations: tuple[int, ...] = (1, 2, 4)
     sigma_width: int = 64
     sigma_data: float = 0.1
+    given: int = 0  # waveforms that condition every sample, its future too (local conditioning)
+    given_window: int = 48  # samples around a middle frame
+    given_taps: int = 16
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for a model card."""
@@ -85,6 +89,17 @@ class TieredWaveNet(nn.Module):
         for layer in (self.slow_filter, self.middle_filter, self.head):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        if c.given:
+            self._condition(c)
+
+    def _condition(self, c: WaveNetConfig) -> None:
+        """Layers that look at the conditioning waveforms; all zero, so that they change nothing at first."""
+        self.middle_given = nn.Linear(2 * c.given * c.given_window, c.middle_channels, bias=False)
+        self.fast_given = nn.Linear(2 * c.given * c.fast_window, c.fast_channels, bias=False)
+        self.given_filter = nn.Linear(c.middle_channels, c.given * c.given_taps)
+        for layer in (self.middle_given, self.fast_given, self.given_filter):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     @property
     def receptive_field(self) -> int:
@@ -97,39 +112,67 @@ class TieredWaveNet(nn.Module):
         through_filters = self.fast.reach + c.slow_taps
         return max(through_tiers, through_filters)
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+    @property
+    def foresight(self) -> int:
+        """Number of future samples of the conditioning waveforms that one output depends on, at most."""
+        c = self.config
+        return max(c.given_window, c.fast_window, c.given_taps) + c.slow_hop if c.given else 0
+
+    def forward(self, x: Tensor, sigma: Tensor, given: Tensor | None = None) -> Tensor:
         """x: (batch, time) noisy amplitude; sigma: (batch,) its noise level. Returns logits (batch, time, levels).
 
-        Output t depends on x[: t] only. Any time >= 1; the frame grid starts at the first sample.
+        Output t depends on x[: t] only. Any time >= 1; the frame grid starts at the first sample. `given`:
+        (batch, wave, time) linear amplitude, on which every output may depend; none is the same as silence.
         """
-        return self.logits(*self.features(x, sigma))
+        return self.logits(*self.features(x, sigma, given))
 
-    def features(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def features(
+        self, x: Tensor, sigma: Tensor, given: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """What the logits are made of: hidden (batch, time, channel), guess and scale (batch, time)."""
         c, time = self.config, x.shape[1]
         x = functional.pad(x, (0, -time % c.slow_hop))
         embedding = self.embed(sigma)
-        scaled = x / torch.sqrt(sigma**2 + c.sigma_data**2)[:, None]
-        # The companded copy keeps soft details visible when noise is low; the scaled one carries the rest.
-        companded = torch.sign(x) * torch.log1p(255.0 * x.abs()) / math.log(256.0)
+        scale = torch.sqrt(sigma**2 + c.sigma_data**2)[:, None]
+        scaled, companded = x / scale, _companded(x)
 
         def past(length: int, hop: int) -> Tensor:
             return torch.cat([trailing_windows(v, length, hop) for v in (scaled, companded)], dim=2)
 
-        slow = self.slow(self.slow_in(past(c.slow_window, c.slow_hop)), embedding)
-        middle = self._raise(self.slow_up(slow), c.middle_channels)
-        middle = self.middle(middle + self.middle_in(past(c.middle_window, c.middle_hop)), embedding)
+        slow = self.slow_in(past(c.slow_window, c.slow_hop))
+        middle = self.middle_in(past(c.middle_window, c.middle_hop))
+        waves: list[Tensor] = []
+        if c.given and given is not None:
+            shown = functional.pad(given, (0, x.shape[1] - time))
+            # At a fixed scale: what was recorded does not change with the noise level.
+            waves = [w for wave in shown.unbind(1) for w in (wave / c.sigma_data, _companded(wave))]
+
+        def around(length: int, hop: int) -> Tensor:
+            return torch.cat([centred_windows(wave, length, hop) for wave in waves], dim=2)
+
+        if waves:
+            middle = middle + self.middle_given(around(c.given_window, c.middle_hop))
+        slow = self.slow(slow, embedding)
+        middle = self.middle(middle + self._raise(self.slow_up(slow), c.middle_channels), embedding)
         slow_taps, middle_taps = self.slow_filter(slow), self.middle_filter(middle)
+        given_taps = self.given_filter(middle).split(c.given_taps, dim=2) if waves else ()
         with torch.autocast(x.device.type, enabled=False):
             predict = adaptive_fir if self.training else adaptive_fir_in_blocks
             long_term = predict(scaled, slow_taps.to(x.dtype), c.slow_hop)
             short_term = adaptive_fir(scaled, middle_taps.to(x.dtype), c.middle_hop)
+            if waves:
+                half = c.given_taps // 2
+                for wave, taps in zip(waves[::2], given_taps, strict=True):
+                    ahead = functional.pad(wave, (0, half))[:, half:]
+                    predicted = adaptive_fir(ahead, taps.to(x.dtype), c.middle_hop)
+                    short_term = short_term + predicted * c.sigma_data / scale
         guess = torch.stack([long_term, short_term], dim=2)
         fast = self._raise(self.middle_up(middle), c.fast_channels)
         fast = fast + self.fast_in(torch.cat([past(c.fast_window, 1), guess], dim=2))
+        if waves:
+            fast = fast + self.fast_given(around(c.fast_window, 1))
         hidden = functional.silu(self.hidden(self.fast(fast, None)))
-        scale = torch.sqrt(sigma**2 + c.sigma_data**2)[:, None].expand(-1, time)
-        return hidden.to(x.dtype)[:, :time], (long_term + short_term)[:, :time], scale
+        return hidden.to(x.dtype)[:, :time], (long_term + short_term)[:, :time], scale.expand(-1, time)
 
     @staticmethod
     def _raise(x: Tensor, channels: int) -> Tensor:
@@ -150,3 +193,8 @@ class TieredWaveNet(nn.Module):
             inverse_width = torch.exp(-(log_width + math.log(self.config.sigma_data)).clamp(-8.5, 1.0))
             bump = ((self.level_values - centre) * inverse_width).square()
             return free + self.log_widths - 0.5 * bump
+
+
+def _companded(x: Tensor) -> Tensor:
+    """The copy that keeps soft details visible when noise is low; a scaled one carries the rest."""
+    return torch.sign(x) * torch.log1p(255.0 * x.abs()) / math.log(256.0)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audiofix.errors import SettingError
+from audiofix.numerics.evidence import Evidence, trust_in
+from audiofix.operators.autoregression import janssen
+
+FILL_ORDERS = (1024, 256)  # tones want a long memory, voices a short one
+
+
+def fill_iterations(lost: int) -> int:
+    """Rounds of estimating and filling for a gap of so many samples: a second one does not better long gaps."""
+    return 2 if lost <= 1600 else 1
+
+
+def classical_fills(x: NDArray[np.floating], gaps: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """(time,) with its gaps filled by autoregression, once for each order: (order, time). See `janssen`."""
+    wide = x.astype(np.float64)
+    return np.stack([janssen(wide, gaps, order, fill_iterations) for order in FILL_ORDERS]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +69,19 @@ class Gap:
     def start(self, y: Tensor, sources: int) -> Tensor:
         """What is known, silence elsewhere: (batch, 1 or sources, time) to (batch, sources, time)."""
         return self.forward(y.expand(-1, sources, -1))
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """First and one past the last lost sample of each gap."""
+        edges = np.flatnonzero(np.diff(np.pad(~self.known.cpu().bool().numpy(), 1).astype(np.int8)))
+        return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+    def evidence(self, y: Tensor) -> Evidence:
+        """(batch, 1, time) to the classical fills, trusted where the samples are known."""
+        known = self.forward(y)[:, 0]
+        fills = [torch.from_numpy(classical_fills(row.cpu().numpy(), self.gaps)) for row in known]
+        error = self._select(torch.zeros_like(known), torch.inf, known)
+        return Evidence(torch.stack(fills).to(known), trust_in(error))
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """Put the known samples back, bit for bit; the lost ones are those of x."""

@@ -32,7 +32,10 @@ class Prior(Protocol):
         ...
 
     def score(self, x: Tensor, sigma: float) -> Tensor:
-        """(batch, time) noisy amplitude to the gradient of log p_sigma, uphill, same shape."""
+        """(batch, time) noisy amplitude to the gradient of log p_sigma, uphill, same shape.
+
+        One that can be conditioned takes (batch, wave, time) of what conditions it as a third argument.
+        """
         ...
 
 

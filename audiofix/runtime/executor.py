@@ -34,12 +34,14 @@ class Executor:
 
         return score
 
-    def together(self, priors: Sequence[Prior]) -> Callable[[Tensor, float], Tensor]:
+    def together(
+        self, priors: Sequence[Prior], given: Sequence[Tensor | None] | None = None
+    ) -> Callable[[Tensor, float], Tensor]:
         """The scores of (batch, source, time), each source from its own prior, a thread for each source.
 
         Two networks on a core each are faster than one after the other on both (tests/benchmarks/threads.py):
         torch's own threads are divided among them. Work is handed out chunk by chunk, so that an interrupt waits
-        for the chunks in hand only.
+        for the chunks in hand only. `given`: for each source the waves (batch, wave, time) that condition it.
 
         Raises DeviceError when the device's memory does not suffice.
         """
@@ -49,7 +51,10 @@ class Executor:
 
             def work(task: tuple[Chunk, int]) -> None:
                 part, index = task
-                piece = priors[index].score(x[:, index, part.left : part.right].to(self.device), sigma)
+                span, waves = slice(part.left, part.right), given[index] if given else None
+                # A prior that nothing conditions need not know of conditions.
+                more = () if waves is None else (waves[..., span].to(self.device),)
+                piece = priors[index].score(x[:, index, span].to(self.device), sigma, *more)
                 result[:, index, part.start : part.stop] = piece[:, part.inner].to(x.device)
 
             tasks = [(part, i) for i, prior in enumerate(priors) for part in self._parts(prior, x.shape[2])]
@@ -60,7 +65,7 @@ class Executor:
         return score
 
     def jointly(self, posterior: Posterior, y: Tensor) -> Callable[[Tensor, float], Tensor]:
-        """The denoiser of (batch, source, time) under a posterior given their sum y (batch, time), in chunks.
+        """The denoiser of (batch, source, time) under a posterior given y (batch, ..., time), in chunks.
 
         Equal to `posterior.denoise(x, y, sigma)`. Raises DeviceError when the device's memory does not suffice.
         """
@@ -70,7 +75,7 @@ class Executor:
 
             def work(part: Chunk) -> None:
                 span = slice(part.left, part.right)
-                piece = posterior.denoise(x[..., span].to(self.device), y[:, span].to(self.device), sigma)
+                piece = posterior.denoise(x[..., span].to(self.device), y[..., span].to(self.device), sigma)
                 result[..., part.start : part.stop] = piece[..., part.inner].to(x.device)
 
             self._share(work, self._parts(posterior, x.shape[2]), 1)

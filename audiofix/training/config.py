@@ -9,6 +9,7 @@ from typing import Any
 
 from audiofix.errors import SettingError
 from audiofix.training.degrade import Simulation
+from audiofix.training.recordings import Recordings
 
 TRAINABLE = ("wavenet", "score", "separator")
 
@@ -19,7 +20,10 @@ class TrainConfig:
 
     A separator has one folder for each source in `train` and `valid`, a `simulation` of mixtures
     (`training.degrade.Simulation`), and shares of items that see the mixture alone (`blind_share`) or that do not
-    see it (`hide_share`).
+    see it (`hide_share`). A score prior with a table of `recordings` (`training.recordings.Recordings`) is shown
+    simulated recordings, with the same two shares. A WaveNet with the name of a separator in `shown` is
+    conditioned on mixtures with the folders in `mixed_train` and `mixed_valid`, one for each other source of the
+    separator, and on what the separator says of them; `hide_share` of the items show it neither.
     """
 
     name: str
@@ -53,6 +57,10 @@ class TrainConfig:
     blind_share: float = 0.6
     hide_share: float = 0.1
     simulation: dict[str, Any] = field(default_factory=dict)
+    recordings: dict[str, Any] = field(default_factory=dict)
+    shown: str | None = None
+    mixed_train: tuple[str, ...] = ()
+    mixed_valid: tuple[str, ...] = ()
     network: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -69,6 +77,15 @@ class TrainConfig:
                 or len(self.train) == len(self.valid) == len(self.source.split(",")) > 1,
                 "a separator has two or more sources, such as speech,piano, and as many train and valid folders",
             ),
+            (
+                (self.shown is not None) == bool(self.mixed_train)
+                and (self.shown is None or self.family == "wavenet"),
+                "shown names a separator for a wavenet, together with mixed_train and mixed_valid",
+            ),
+            (
+                len(self.mixed_train) == len(self.mixed_valid),
+                "mixed_train and mixed_valid need as many folders, one for each other source",
+            ),
             (self.objective in ("denoising", "sliced"), "objective: denoising or sliced"),
             # A compiled network has no gradient of its gradient.
             (self.objective == "denoising" or not self.compile, "objective sliced needs compile = false"),
@@ -81,10 +98,11 @@ class TrainConfig:
         for good, message in checks:
             if not good:
                 raise SettingError(f"training config {self.name}: {message}")
-        try:
-            Simulation(**self.simulation)
-        except TypeError as error:
-            raise SettingError(f"training config {self.name}, [simulation]: {error}") from error
+        for table, kind in (("simulation", Simulation), ("recordings", Recordings)):
+            try:
+                kind(**getattr(self, table))
+            except TypeError as error:
+                raise SettingError(f"training config {self.name}, [{table}]: {error}") from error
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from audiofix.numerics.companding import nearest_level
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.priors.base import Prior
-from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
+from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly, denoise_recorded
 
 
 def noisy_history_nll(
@@ -73,6 +73,44 @@ def posterior_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor, s
     # At low noise even a perfect net errs by no more than the noise itself: measure against the smaller of both.
     scale = torch.minimum(power, torch.where(blind, torch.inf, sigma**2)[:, None])
     return (error / scale + 1e-3).log10().mean(dim=1)
+
+
+def recorded_error(
+    net: Network,
+    clean: Tensor,
+    heard: Tensor,
+    recorded: Tensor,
+    lost: Tensor,
+    kept_hz: Tensor,
+    sample_rate: int,
+    sigma: Tensor,
+    noise: Tensor,
+    shown: Tensor,
+) -> Tensor:
+    """Error of D(x, sigma) of a source shown a recording of it, on a logarithmic scale, (batch,).
+
+    clean, noise: (batch, time); heard: (batch, time) the recording, gaps silent; recorded: (batch, 3, time);
+    sigma, shown as in `denoise_recorded`. Errors count
+    where `lost` (batch, time) is 1, and above kept_hz (batch,) where that is not 0: what a recording holds is
+    put back by projection whatever the network says. As in `posterior_error`, in decibels against the noise or
+    against what is missing in the recording, whichever is less; 30 dB below is as good as perfect.
+    """
+    blind = ~torch.isfinite(sigma)
+    noisy = torch.where(blind[:, None], 0.0, clean + torch.where(blind, 1.0, sigma)[:, None] * noise)
+    denoised = denoise_recorded(net, noisy, recorded, sigma, shown)
+    known = shown[:, None] > 0
+    counts = torch.where(known, lost, torch.ones_like(lost))
+    edge = torch.where(shown > 0, kept_hz, 0.0)
+
+    def missed(wave: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(wave)
+        hertz = torch.linspace(0, sample_rate / 2, spectrum.shape[1])
+        above = torch.fft.irfft(spectrum * (hertz >= edge[:, None]), n=wave.shape[1])
+        return ((above * counts).square().sum(dim=1) / counts.sum(dim=1).clamp(min=1)).clamp(min=1e-12)
+
+    power = missed(torch.where(known, clean - heard, clean)).clamp(min=1e-9)
+    scale = torch.minimum(power, torch.where(blind, torch.inf, sigma**2))
+    return (missed(denoised - clean) / scale + 1e-3).log10()
 
 
 def denoise_gain(prior: Prior, clean: Tensor, sigma: float, generator: torch.Generator) -> float:

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 
 from audiofix.errors import ModelError, SettingError
+from audiofix.nets.widen import can_widen, widened
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder
 from audiofix.training.optimizers import make_optimizer
-from audiofix.training.tasks import TASKS
+from audiofix.training.tasks import make_task
 
 
 @dataclass
@@ -41,15 +42,19 @@ def build_network(config: TrainConfig) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(config.seed)
         try:
-            return TASKS[config.family].network(config)
+            return make_task(config).network(config)
         except (TypeError, ValueError) as error:
             raise SettingError(f"training config {config.name}, [network]: {error}") from error
 
 
 def folders_of(config: TrainConfig, paths: Sequence[str]) -> list[Folder]:
-    """One folder for each source of a separator; all folders together for a prior of one source."""
+    """One folder for each source of a separator; all folders together for a prior of one source.
+
+    After the latter one folder for each source that it is mixed with, if it is.
+    """
     apart = [[Path(p)] for p in paths] if config.family == "separator" else [[Path(p) for p in paths]]
-    return [Folder(roots, config.sample_rate) for roots in apart]
+    others = config.mixed_train if paths == config.train else config.mixed_valid
+    return [Folder(roots, config.sample_rate) for roots in (*apart, *([Path(p)] for p in others))]
 
 
 def rate_factor(progress: Progress, config: TrainConfig) -> float:
@@ -65,7 +70,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.train, self.valid = folders_of(config, config.train), folders_of(config, config.valid)
-        self.task = TASKS[config.family]
+        self.task = make_task(config)
         self.net = build_network(config)
         self.average = build_network(config)
         self.average.load_state_dict(self.net.state_dict())
@@ -103,12 +108,18 @@ class Trainer:
     def start_from(self, net: nn.Module, core_hours: float, audio_seconds: float) -> None:
         """Take over a trained network's weights and what it has seen; the optimiser starts anew.
 
+        A network that is shown less is widened: it says at first what it said before.
+
         Raises ModelError when its sizes are not those of the config.
         """
-        if net.config != self.net.config:
-            raise ModelError("the model to start from has other sizes than the config; make them equal")
-        for mine in (self.net, self.average):
-            mine.load_state_dict(net.state_dict())
+        state = net.state_dict()
+        mine: Any = self.net.config
+        if net.config != mine:
+            if not can_widen(net.config, mine):
+                raise ModelError("the model to start from has other sizes than the config; make them equal")
+            state = widened(net, self.net)
+        for one in (self.net, self.average):
+            one.load_state_dict(state)
         seen = int(audio_seconds * self.config.sample_rate / (self.config.batch * self.config.window))
         self.progress = Progress(core_hours=core_hours, audio_seconds=audio_seconds, origin=seen)
 

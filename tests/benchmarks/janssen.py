@@ -16,17 +16,21 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import soundfile
 import torch
-from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_toeplitz, solveh_banded
-from scipy.signal import correlate, oaconvolve
 
 from audiofix.numerics.metrics import snr
+from audiofix.operators.autoregression import (
+    CONTEXT,
+    Estimate,
+    Signal,
+    autocorrelation_method,
+    covariance_method,
+    janssen,
+)
 
 HERE = Path(__file__).parent
 RATE = 16000
@@ -35,100 +39,13 @@ CENTRES = (1.0, 2.0, 3.0, 4.0)  # seconds
 LENGTHS = (20, 50, 100, 200)  # milliseconds
 ORDERS = (32, 64, 128, 256, 512, 1024)
 ITERATIONS = 5
-# Known samples used on each side of a gap, as a multiple of the order or of the gap, whichever is longer.
-CONTEXT = 4
-# On the diagonal of the normal equations, relative to the power: -120 dB, far below the noise of 16 bits. The
-# other is for neighbourhoods of digital silence.
-RIDGE, TINY = 1e-12, 1e-30
-
-Signal = NDArray[np.float64]
-Estimate = Callable[[Signal, int], Signal]
-
-
-def autocorrelation_method(x: Signal, order: int) -> Signal:
-    """Coefficients 1, a_1 ... a_p of least error energy where x is silent outside (Janssen et al. 1986).
-
-    A Toeplitz system, and a stable filter; the silence biases narrow peaks of the spectrum. (time,) to (p + 1,).
-    """
-    lags = correlate(x, x, method="fft")[len(x) - 1 : len(x) + order]
-    lags[0] += RIDGE * lags[0] + TINY
-    return np.concatenate([[1.0], solve_toeplitz(lags[:-1], -lags[1:])])
-
-
-def covariance_method(x: Signal, order: int) -> Signal:
-    """Coefficients 1, a_1 ... a_p of least error energy over the samples that have a whole history in x.
-
-    With this estimate each iteration lowers one and the same error energy. (time,) to (p + 1,). The products
-    phi_ij = sum over t >= p of x_(t-i) x_(t-j) follow from their upper left neighbours (Makhoul 1975).
-    """
-    time, head, tail = len(x), x[:order][::-1], x[len(x) - order :][::-1]
-    products = np.zeros((order + 1, order + 1))
-    products[0] = [x[order:] @ x[order - lag : time - lag] for lag in range(order + 1)]
-    for i in range(order):
-        products[i + 1, i + 1 :] = products[i, i:-1] + head[i] * head[i:] - tail[i] * tail[i:]
-    normal = products[1:, 1:]
-    normal[np.diag_indices(order)] += RIDGE * products[0, 0] + TINY
-    factors = cho_factor(normal, lower=False, overwrite_a=True, check_finite=False)
-    return np.concatenate([[1.0], cho_solve(factors, -products[0, 1:], check_finite=False)])
-
-
 METHODS: dict[str, Estimate] = {"autocorrelation": autocorrelation_method, "covariance": covariance_method}
-
-
-def fill(x: Signal, start: int, stop: int, coefficients: Signal) -> Signal:
-    """The samples from start to stop with the least error energy, given all others (Janssen et al. 1986).
-
-    With b the autocorrelation of the coefficients: sum over lost s of b_(t-s) x_s = - sum over known s of
-    b_(t-s) x_s, for each lost t: a Toeplitz system with order diagonals on each side. x: (time,), with at least
-    `order` samples on each side of the gap. Returns (stop - start,).
-    """
-    order, lost = len(coefficients) - 1, stop - start
-    lags = correlate(coefficients, coefficients, method="fft")
-    known = x[start - order : stop + order].copy()
-    known[order:-order] = 0
-    right = -oaconvolve(known, lags, mode="same")[order:-order]
-    # Cholesky, not Levinson's recursion: the system is as ill-conditioned as the spectrum's range squared.
-    bands = np.repeat(lags[order : order + min(order, lost - 1) + 1, None], lost, axis=1)
-    return solveh_banded(bands, right, lower=True, overwrite_ab=True, overwrite_b=True, check_finite=False)
-
-
-def interpolate(x: Signal, start: int, stop: int, order: int, estimate: Estimate, iterations: int) -> Signal:
-    """Fill one gap: estimate the coefficients with the current fill, fill, repeat; silence at first.
-
-    x: (time,), the neighbourhood to learn from. Returns (stop - start,).
-    """
-    x = x.copy()
-    x[start:stop] = 0
-    for _ in range(iterations):
-        x[start:stop] = fill(x, start, stop, estimate(x, order))
-    return x[start:stop]
 
 
 def gaps(milliseconds: int) -> list[tuple[int, int]]:
     """First and one past the last lost sample of the protocol's four gaps."""
     lost = round(milliseconds * RATE / 1000)
     return [(first := round(centre * RATE) - lost // 2, first + lost) for centre in CENTRES]
-
-
-def neighbourhood(lost: list[tuple[int, int]], index: int, time: int, order: int) -> tuple[int, int]:
-    """Where to learn from: CONTEXT times the order or the gap on each side, up to the next gap or the end."""
-    start, stop = lost[index]
-    reach = CONTEXT * max(order, stop - start)
-    left = lost[index - 1][1] if index else 0
-    right = lost[index + 1][0] if index + 1 < len(lost) else time
-    return max(left, start - reach), min(right, stop + reach)
-
-
-def janssen(
-    clip: Signal, lost: list[tuple[int, int]], order: int, estimate: Estimate, iterations: int
-) -> Signal:
-    """Fill each gap of a clip, (time,), from what is known around it."""
-    filled = clip.copy()
-    for index, (start, stop) in enumerate(lost):
-        left, right = neighbourhood(lost, index, len(clip), order)
-        part = clip[left:right]
-        filled[start:stop] = interpolate(part, start - left, stop - left, order, estimate, iterations)
-    return filled
 
 
 def snr_in_gaps(estimate: Signal, clip: Signal, lost: list[tuple[int, int]]) -> float:
@@ -154,7 +71,8 @@ def measure(
     for milliseconds in lengths:
         began, lost = time.perf_counter(), gaps(milliseconds)
         filled = {
-            name: janssen(clip, lost, order, METHODS[method], iterations) for name, clip in clips.items()
+            name: janssen(clip, lost, order, lambda _: iterations, METHODS[method])
+            for name, clip in clips.items()
         }
         seconds[str(milliseconds)] = round((time.perf_counter() - began) / (len(clips) * len(lost)), 3)
         found[str(milliseconds)] = {

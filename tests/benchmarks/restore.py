@@ -13,9 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -26,6 +30,8 @@ from audiofix.numerics.metrics import log_spectral_distance, snr
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.operators.gap import Gap
 from audiofix.operators.lowpass import LowPass, decimate
+from audiofix.posterior import amortised_score
+from audiofix.priors.score_network import RecordedPosterior
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
 from audiofix.runtime.memory import keep_freed_memory
@@ -34,6 +40,7 @@ from tests.benchmarks.janssen import gaps
 
 HERE = Path(__file__).parent
 DOMAINS = ("speech", "piano")
+Method = Callable[[Any, Tensor, int], list[Tensor]]  # operator, recording, number of draws
 FACTORS, LENGTHS = (2, 4, 8), (20, 50, 100, 200)
 
 
@@ -43,14 +50,13 @@ def read_clips(folder: Path, domain: str, every: int) -> Tensor:
     return torch.stack([torch.from_numpy(soundfile.read(p, dtype="float32")[0]) for p in paths])
 
 
-def upsampled(clip: Tensor, factor: int, draw, draws: int) -> dict[str, float]:  # type: ignore[no-untyped-def]
+def upsampled(clip: Tensor, factor: int, method: Method, draws: int) -> dict[str, float]:
     """Figures of one clip (time,): of the low-passed input, of the first draw, of the mean of all."""
     operator, time_ = LowPass(factor), len(clip)
     low = decimate(clip, factor)[None, None]
     y = operator.bridged(low)
-    begin = operator.start(y, 1)
-    drawn = torch.stack([draw(operator, y, begin, k)[0, 0, :time_] for k in range(draws)])
-    base = begin[0, 0, :time_]
+    drawn = torch.stack([x[0, 0, :time_] for x in method(operator, y, draws)])
+    base = operator.start(y, 1)[0, 0, :time_]
     one, mean = drawn[0], drawn.mean(dim=0)
     again = decimate(one, factor)
     inner = slice(200, -200)  # ends: outside is silence for the measuring filter, not for the bridged one
@@ -61,14 +67,14 @@ def upsampled(clip: Tensor, factor: int, draw, draws: int) -> dict[str, float]: 
     }  # fmt: skip
 
 
-def inpainted(clip: Tensor, length_ms: int, draw, draws: int) -> dict[str, float]:  # type: ignore[no-untyped-def]
+def inpainted(clip: Tensor, length_ms: int, method: Method, draws: int) -> dict[str, float]:
     """Figures of one clip (time,) with four gaps."""
     lost = torch.zeros(len(clip), dtype=torch.bool)
     for first, stop in gaps(length_ms):
         lost[first:stop] = True
     operator = Gap(~lost)
     y = operator.forward(clip[None, None])
-    drawn = torch.stack([draw(operator, y, operator.start(y, 1), k)[0, 0] for k in range(draws)])
+    drawn = torch.stack([x[0, 0] for x in method(operator, y, draws)])
     return {
         "snr": float(snr(drawn[0], clip, lost)), "snr_mean": float(snr(drawn.mean(dim=0), clip, lost)),
     }  # fmt: skip
@@ -85,7 +91,8 @@ def main() -> None:
     parser.add_argument("--prior", default="score", choices=[f for f in FAMILIES if f != "separator"])
     parser.add_argument("--domains", nargs="+", default=list(DOMAINS))
     parser.add_argument("--sampler", default="consistent", choices=list(SAMPLERS))
-    parser.add_argument("--levels", type=int, default=60)
+    parser.add_argument("--levels", type=int, default=60, help="0: one call, the posterior mean")
+    parser.add_argument("--alone", action="store_true", help="do not show the recording to the network")
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--step-scale", type=float, default=0.2)
     parser.add_argument("--sigma-high", type=float, default=0.3)
@@ -97,27 +104,34 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(os.cpu_count() or 1)
     device = pick_device("cpu")
-    ladder = geometric_sigmas(options.sigma_high, options.sigma_low, options.levels)
+    ladder = geometric_sigmas(options.sigma_high, options.sigma_low, options.levels or 1)
     schedule = Schedule(ladder, options.steps, options.step_scale)
     found = []
     for domain in options.domains:
         (card, *_) = [c for c in models_for_source(domain) if c.family == options.prior]
         prior = load_prior(card.name, device, bf16=has_native_bf16(device))
-        score = Executor(device, 20 * 16000).together([prior])
+        executor = Executor(device, 20 * 16000)
 
-        def draw(operator, y, begin, k, score=score):  # type: ignore[no-untyped-def]
-            return draw_posterior(
-                operator, y, score, begin, schedule, seed=options.seed, sampler=options.sampler, draw=k
-            )
+        def method(operator: Any, y: Tensor, draws: int, prior=prior, executor=executor):  # type: ignore[no-untyped-def]
+            shown = getattr(prior, "sees_recordings", False) and not options.alone
+            score, begin = executor.together([prior]), operator.start(y, 1)
+            if shown:
+                denoise = executor.jointly(RecordedPosterior(prior), operator.evidence(y).recorded)
+                score = amortised_score(denoise)
+                begin = operator.project(denoise(torch.zeros_like(begin), math.inf), y)
+            if options.levels == 0:
+                return [begin]
+            each = partial(draw_posterior, operator, y, score, begin, schedule, seed=options.seed)
+            return [each(sampler=options.sampler, draw=k) for k in range(draws)]
 
         clips = read_clips(options.eval, domain, options.every)
         for value in options.values or (FACTORS if options.task == "upsample" else LENGTHS):
             work = upsampled if options.task == "upsample" else inpainted
             began = time.perf_counter()
-            each = [work(clip, value, draw, options.draws) for clip in clips]
+            each = [work(clip, value, method, options.draws) for clip in clips]
             seconds = (time.perf_counter() - began) / (clips.numel() / 16000 * options.draws)
             mean = {k: round(sum(e[k] for e in each) / len(each), 3) for k in each[0]}
-            calls = SAMPLERS[options.sampler].calls(schedule) + 1
+            calls = SAMPLERS[options.sampler].calls(schedule) + 2 if options.levels else 1
             found.append(
                 {
                     "domain": domain,

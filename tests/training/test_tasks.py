@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audiofix.errors import ModelError, SettingError
 from audiofix.priors.score_network import NOTHING_KNOWN
-from audiofix.training import optimizers, tasks
+from audiofix.training import batches, optimizers, score_task, tasks, wavenet_task
 from audiofix.training.config import TrainConfig, read_config
 from audiofix.training.objectives import denoising_error, posterior_error
 from audiofix.training.optimizers import MuonAndAdamW, make_optimizer
@@ -127,7 +127,9 @@ def test_figures_on_held_out_clips(
     for name, value in (
         ("VALID_CLIPS", 2), ("VALID_LENGTH", 512), ("VALID_MIXTURES", 3), ("MIXTURE_LENGTH", 512)
     ):  # fmt: skip
-        monkeypatch.setattr(tasks, name, value)
+        for module in (tasks, batches, score_task, wavenet_task):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
     trainer = Trainer(config, tmp_path / "run")
     figures = trainer.validate()
     assert figures == trainer.validate()
@@ -167,7 +169,7 @@ def test_shares_of_items_see_the_mixture_alone_or_not_at_all(
 ) -> None:
     config = replace(separator, blind_share=blind, hide_share=hide, batch=200, window=16)
     silent = Silent()
-    TASKS["separator"].loss(config, silent, folders_of(config, config.train), np.random.default_rng(0))
+    TASKS["separator"]().loss(config, silent, folders_of(config, config.train), np.random.default_rng(0))
     nothing = silent.sigma == NOTHING_KNOWN
     unseen = (silent.x[:, 0] == 0).all(dim=1)
     assert not (nothing & unseen).any()
