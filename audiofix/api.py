@@ -17,7 +17,7 @@ from audiofix.errors import SettingError
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
-from audiofix.reporting import describe, energy_ratio_db
+from audiofix.reporting import describe, energy_ratio_db, judge
 from audiofix.samplers.base import Info, State
 from audiofix.separation import mean_of_draws
 from audiofix.setup import Setup, prepare
@@ -214,6 +214,8 @@ def separate(
         seconds=elapsed,
         gain=gain,
     )
+    report["likeness"], remarks = judge(setup, sources, combined * gain)
+    report["notes"] += remarks
     report["si_sdr"] = _scores(mean, audio, references)
     report["residual_db"] = energy_ratio_db(residual.samples, audio.samples)
     everything = residual.samples + sum(stem.samples for stem in mean.values())

@@ -12,8 +12,10 @@ from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import FAMILIES, models_for_source, resolve_model, scan_models
 
 AUTO = (None, "auto")
+PRIORS = ("wavenet", "score")  # families that know a source by itself
 # The figure that compares models for the same work, in dB on held-out clips, by what they are: a card without it
 # comes last.
+INPAINTING = "mean_snr_in_gaps_db"
 SEPARATION, DENOISING = "mean_si_sdr_db", "mean_denoise_gain_db"
 
 Chosen = tuple[ModelCard, Path]
@@ -69,7 +71,7 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
     chosen = []
     for kind in kinds:
         cards = models_for_source(kind)
-        fitting = [card for card in cards if prior in (*AUTO, card.family)]
+        fitting = [card for card in cards if prior in (*AUTO, card.family) and card.family in PRIORS]
         if not fitting:
             raise SettingError(f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}")
         chosen.append(resolve_model(max(fitting, key=lambda card: figure(card, DENOISING)).name))

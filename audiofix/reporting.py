@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from audiofix.likeness import BLOCK, LEAST, likeness
+from audiofix.priors.base import HasLogDensity
 from audiofix.separation import QUALITIES, WITHOUT_SEPARATOR
 from audiofix.setup import Setup
 from audiofix.types import Audio
+
+SILENT = 1e-3  # RMS of a stem that is not judged, -40 dB re the level that priors are trained at
 
 
 def energy_ratio_db(part: Tensor, whole: Tensor) -> float:
@@ -50,6 +55,36 @@ def describe(
         "seconds_per_audio_second": seconds / audio.seconds,
         "notes": _notes(setup, audio, settings["sources"]),
     }
+
+
+def judge(
+    setup: Setup, sources: Sequence[str], stems: Tensor
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Whether stems (channel, source, time), at the priors' rate and level, are like what the priors know.
+
+    Returns for each stem that could be judged its likeness and the least of the prior's held-out material, bits
+    a sample, and a remark for each that is below. Only priors that know a density and whose card has the figure
+    can judge; stems that are too short or silent are not judged.
+    """
+    found: dict[str, dict[str, float]] = {}
+    remarks = []
+    for index, (source, card, prior) in enumerate(
+        zip(sources, setup.prior_cards, setup.priors, strict=False)
+    ):
+        least, stem = card.validation.get(LEAST), stems[:, index].mean(dim=0)
+        if least is None or not isinstance(prior, HasLogDensity) or stem.shape[-1] < BLOCK:
+            continue
+        if float(stem.square().mean()) ** 0.5 < SILENT:
+            continue
+        bits = likeness(prior, stem.to(setup.executor.device), torch.Generator().manual_seed(0))
+        found[source] = {"bits": round(bits, 3), "least": float(least)}
+        if bits < float(least):
+            remarks.append(
+                f"what was found as {source} is unlike what {card.name} was trained on ({bits:.2f} bits a sample "
+                f"over linear prediction; held-out {card.source} has {float(least):.2f} or more): mistrust it, "
+                "or name other --sources"
+            )
+    return found, remarks
 
 
 def _version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -11,7 +12,7 @@ import torch
 from audiofix.hub import registry
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import export_model
-from tests.hub.tiny import tiny_mixer, tiny_net
+from tests.hub.tiny import TINY_SHOWN, tiny_mixer, tiny_net
 
 # Tiny tensors: a second thread costs more than it gives, and far more when the cores are busy.
 torch.set_num_threads(1)
@@ -68,3 +69,19 @@ def tiny_separator(tiny_models: Path) -> Path:
     card = tiny_card("tiny-separator", "separator", "speech,piano")
     export_model(tiny_mixer(2), card, tiny_models / card.name)
     return tiny_models
+
+
+@pytest.fixture
+def shown_priors(tiny_separator: Path) -> Path:
+    """The folder of `tiny_separator` with shown-speech and shown-piano, which see what it says of the mixture.
+
+    They have the better figures, so that they are chosen.
+    """
+    for seed, source in enumerate(("speech", "piano"), start=5):
+        card = replace(
+            tiny_card(f"shown-{source}", "wavenet", source),
+            shown="tiny-separator",
+            validation={"mean_denoise_gain_db": 2.0},
+        )
+        export_model(tiny_net(seed, TINY_SHOWN), card, tiny_separator / card.name)
+    return tiny_separator

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from audiofix.choosing import DENOISING, SEPARATION, Chosen, choose_models, choose_separator, figure
+from audiofix.choosing import (
+    DENOISING,
+    SEPARATION,
+    Chosen,
+    choose_models,
+    choose_separator,
+    figure,
+    shown_separator,
+)
 from audiofix.errors import ModelError, SettingError
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
@@ -177,3 +185,36 @@ def test_a_separator_of_two_of_a_kind(add: Add) -> None:
         assert separator(("speech", "speech-2"), prior) == "voices"
     with pytest.raises(SettingError, match="voices separates speech,speech, not speech,piano"):
         choose_separator(PAIR, "voices")
+
+
+def shown_to(*wanted: str | None, sources: tuple[str, ...] = PAIR) -> str | None:
+    """The separator that is shown to priors whose cards name these."""
+    cards = [replace(tiny_card(f"prior-{i}", "wavenet", "speech"), shown=n) for i, n in enumerate(wanted)]
+    chosen = shown_separator(cards, sources)
+    return None if chosen is None else names([chosen])[0]
+
+
+@pytest.mark.usefixtures("separators")
+def test_priors_are_shown_the_separator_that_they_were_trained_with() -> None:
+    assert shown_to("b-middling", "b-middling") == "b-middling"  # whatever else is better measured
+    assert shown_to("e-turned") == "e-turned"
+    assert shown_to("c-good", None) == shown_to(None, "c-good") == "c-good"
+    assert shown_to("c-good", sources=("piano", "speech")) == "c-good"
+    assert shown_to("f-more", sources=("speech", "piano", "drums")) == "f-more"
+
+
+@pytest.mark.usefixtures("separators")
+def test_priors_are_shown_none_where_it_does_not_fit() -> None:
+    assert shown_to(None, None) is None
+    assert shown_to("nobody") is None
+    for sources in (("speech", "speech-2"), ("speech", "piano", "drums"), ("speech",)):
+        assert shown_to("c-good", sources=sources) is None
+    assert shown_to("f-more") is None
+    # One that is not there does not hide the other.
+    assert shown_to("nobody", "c-good") == shown_to("f-more", "c-good") == "c-good"
+
+
+def test_a_separator_of_two_of_a_kind_is_shown(add: Add) -> None:
+    add("voices", "separator", "speech,speech")
+    assert shown_to("voices", sources=("speech", "speech-2")) == "voices"
+    assert shown_to("voices") is None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from audiofix.nets.mixer import TimeFrequencyMixer
+    from audiofix.priors.inpainting import Inpainter
     from audiofix.priors.score_network import MixturePosterior, ScorePrior
     from audiofix.priors.wavenet import WaveNetPrior
 
@@ -38,10 +39,9 @@ def build_score(
     card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
 ) -> ScorePrior:
     """A score network of one source. Raises as `load_network` does."""
-    from audiofix.numerics.evidence import RECORDED
     from audiofix.priors.score_network import ScorePrior
 
-    net = _mixer(card, folder, device, 0, RECORDED)
+    net = _mixer(card, folder, device, recorded=0)
     _same_number(card, folder, net.config.outputs)
     return ScorePrior(net, card.sample_rate, card.sigmas, bf16)
 
@@ -52,13 +52,24 @@ def build_separator(
     """The posterior of the sources that the card lists with commas. Raises as `load_network` does."""
     from audiofix.priors.score_network import MixturePosterior
 
-    net = _mixer(card, folder, device, 1)
+    net = _mixer(card, folder, device, recorded=1)
     _same_number(card, folder, net.config.outputs)
     return MixturePosterior(net, card.sample_rate, card.sigmas, bf16)
 
 
-def _mixer(card: ModelCard, folder: Path, device: str | torch.device, *recorded: int) -> TimeFrequencyMixer:
-    """The card's network, which is shown one of these numbers of recordings beside the noisy sources."""
+def build_inpainter(
+    card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
+) -> Inpainter:
+    """The posterior of one source's lost samples. Raises as `load_network` does."""
+    from audiofix.priors.inpainting import RECORDED, Inpainter
+
+    net = _mixer(card, folder, device, recorded=RECORDED)
+    _same_number(card, folder, net.config.outputs)
+    return Inpainter(net, card.sample_rate, card.sigmas, bf16)
+
+
+def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:
+    """The card's network, which is shown so many recordings beside the noisy sources."""
     from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 
     def make(sizes: dict[str, Any]) -> TimeFrequencyMixer:
@@ -69,9 +80,9 @@ def _mixer(card: ModelCard, folder: Path, device: str | torch.device, *recorded:
         raise bad_model(folder / CARD_FILE, "conditioning", expected, got, _REMEDY)
     (file,) = card.weights.values()
     net: TimeFrequencyMixer = load_network(card, folder, file, make, device)
-    if net.config.recorded not in recorded:
+    if net.config.recorded != recorded:
         expected, got = (
-            f"{' or '.join(map(str, recorded))} for the family {card.family}",
+            f"{recorded} for the family {card.family}",
             str(net.config.recorded),
         )
         raise bad_model(folder / CARD_FILE, "network.recorded", expected, got, _REMEDY)

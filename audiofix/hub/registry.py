@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from audiofix.errors import ModelError
 from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, read_card
 from audiofix.hub.export import export_network
-from audiofix.hub.families import build_score, build_separator, build_wavenet
+from audiofix.hub.families import build_inpainter, build_score, build_separator, build_wavenet
 from audiofix.hub.weights import sha256_of, wrong_hash
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "wavenet": build_wavenet,
     "score": build_score,
     "separator": build_separator,
+    "inpainter": build_inpainter,
 }
 
 

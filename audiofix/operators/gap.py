@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiofix.errors import SettingError
-from audiofix.numerics.evidence import Evidence, trust_in
 from audiofix.operators.autoregression import janssen
 
 FILL_ORDERS = (1024, 256)  # tones want a long memory, voices a short one
@@ -76,12 +75,12 @@ class Gap:
         edges = np.flatnonzero(np.diff(np.pad(~self.known.cpu().bool().numpy(), 1).astype(np.int8)))
         return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
-    def evidence(self, y: Tensor) -> Evidence:
-        """(batch, 1, time) to the classical fills, trusted where the samples are known."""
+    def evidence(self, y: Tensor) -> Tensor:
+        """(batch, 1, time) to what an inpainter is shown, (batch, 3, time): classical fills, and 1 where lost."""
         known = self.forward(y)[:, 0]
         fills = [torch.from_numpy(classical_fills(row.cpu().numpy(), self.gaps)) for row in known]
-        error = self._select(torch.zeros_like(known), torch.inf, known)
-        return Evidence(torch.stack(fills).to(known), trust_in(error))
+        lost = self._select(torch.zeros_like(known), 1.0, known)
+        return torch.cat([torch.stack(fills).to(known), lost[:, None]], dim=1)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """Put the known samples back, bit for bit; the lost ones are those of x."""

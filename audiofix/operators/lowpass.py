@@ -11,7 +11,6 @@ from torch.fft import irfft, rfft
 from torch.nn.functional import pad
 
 from audiofix.errors import InputError, SettingError
-from audiofix.numerics.evidence import Evidence, known_exactly
 
 PASSBAND = 0.9
 # dB, in Kaiser's formulas; 80 are promised, and the formulas are good to a fraction of one.
@@ -132,10 +131,6 @@ class LowPass:
     def start(self, y: Tensor, sources: int) -> Tensor:
         """What is known of the lower band, nothing above it: (batch, 1 or sources, time') to all sources."""
         return self.invert(y).expand(-1, sources, -1)
-
-    def evidence(self, y: Tensor) -> Evidence:
-        """(batch, 1, time') to what is known of the lower band, which is right as far as it goes."""
-        return known_exactly(self.invert(y)[:, 0])
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """The trusted band from y, the rest from x: x + A⁺(y - A x). What y holds beyond is not looked at.

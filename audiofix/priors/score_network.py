@@ -59,25 +59,6 @@ def denoise_jointly(net: Network, x: Tensor, y: Tensor, sigma: Tensor, shown: Te
     return base + found - known * found.mean(dim=1, keepdim=True)
 
 
-def denoise_recorded(net: Network, x: Tensor, recorded: Tensor, sigma: Tensor, shown: Tensor) -> Tensor:
-    """D(x, sigma) of one source, shown a recording of it: its mean given its noisy version and the evidence.
-
-    x: (batch, time); recorded: (batch, 3, time), `Evidence.recorded`; sigma: (batch,), infinite where x carries
-    nothing; shown: (batch,), 0 where there is no recording: `denoise_alone` then. Counted from the first guess,
-    as that is counted from zero. Returns (batch, time).
-    """
-    data, blind = net.config.sigma_data, ~torch.isfinite(sigma)[:, None]
-    level = torch.where(blind, NOTHING_KNOWN, sigma[:, None])
-    total = (level**2 + data**2).sqrt()
-    recorded = recorded * shown[:, None, None]
-    guess, kept = recorded[:, 0], (data / total) ** 2
-    held = torch.where(blind, guess, x)
-    # Waveforms at unit scale; trust lies in 0 ... 1 already.
-    scaled = torch.cat([recorded[:, :-1] / data, recorded[:, -1:]], dim=1)
-    inputs = torch.cat([scaled, torch.where(blind, 0.0, held / total)[:, None]], dim=1)
-    return guess + kept * (held - guess) + level * data / total * net(inputs, level[:, 0])[:, 0]
-
-
 class ScorePrior:
     """One source's smoothed score from a denoiser D: (D(x, sigma) - x) / sigma^2 (Song & Ermon 2019, seed 004)."""
 
@@ -89,48 +70,15 @@ class ScorePrior:
         self.halo = -(-net.receptive_field // net.grid) * net.grid
         net.eval().requires_grad_(False)
 
-    @property
-    def sees_recordings(self) -> bool:
-        """Whether `restore` works: the network was trained to be shown evidence too."""
-        return self.net.config.recorded > 0
-
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """(batch, time) noisy amplitude to the mean of what was clean, same shape."""
-        if self.sees_recordings:
-            return self._recorded(x, x.new_zeros(len(x), self.net.config.recorded, x.shape[1]), sigma, 0.0)
         level = torch.full(x.shape[:1], sigma, dtype=x.dtype, device=x.device)
         with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             return denoise_alone(self.net, x[:, None], level)[:, 0]
 
-    def restore(self, x: Tensor, recorded: Tensor, sigma: float) -> Tensor:
-        """The mean of what was clean given x (batch, time) and a recording (batch, 3, time), `Evidence.recorded`.
-
-        With sigma infinite x is ignored: the mean given the recording alone.
-        """
-        return self._recorded(x, recorded, sigma, 1.0)
-
-    def _recorded(self, x: Tensor, recorded: Tensor, sigma: float, shown: float) -> Tensor:
-        level = torch.full(x.shape[:1], sigma, dtype=x.dtype, device=x.device)
-        given = torch.full_like(level, shown)
-        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            return denoise_recorded(self.net, x, recorded, level, given)
-
     def score(self, x: Tensor, sigma: float) -> Tensor:
         """Gradient of log p_sigma by Tweedie's formula, (batch, time)."""
         return score_from_denoised(x, self.denoise(x, sigma), sigma)
-
-
-class RecordedPosterior:
-    """A score prior shown a recording: one source's posterior, y being (batch, 3, time) `Evidence.recorded`."""
-
-    def __init__(self, prior: ScorePrior) -> None:
-        self.prior = prior
-        self.sample_rate, self.sigmas = prior.sample_rate, prior.sigmas
-        self.halo, self.grid = prior.halo, prior.grid
-
-    def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
-        """x: (batch, 1, time) noisy; with sigma infinite it is ignored. Returns (batch, 1, time)."""
-        return self.prior.restore(x[:, 0], y, sigma)[:, None]
 
 
 class MixturePosterior:

@@ -12,7 +12,8 @@ from torch.nn import functional
 from audiofix.numerics.companding import nearest_level
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.priors.base import Prior
-from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly, denoise_recorded
+from audiofix.priors.inpainting import denoise_gaps
+from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
 
 
 def noisy_history_nll(
@@ -75,42 +76,24 @@ def posterior_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor, s
     return (error / scale + 1e-3).log10().mean(dim=1)
 
 
-def recorded_error(
-    net: Network,
-    clean: Tensor,
-    heard: Tensor,
-    recorded: Tensor,
-    lost: Tensor,
-    kept_hz: Tensor,
-    sample_rate: int,
-    sigma: Tensor,
-    noise: Tensor,
-    shown: Tensor,
+def gap_error(
+    net: Network, clean: Tensor, fills: Tensor, lost: Tensor, sigma: Tensor, noise: Tensor
 ) -> Tensor:
-    """Error of D(x, sigma) of a source shown a recording of it, on a logarithmic scale, (batch,).
+    """Error of D(x, y, sigma) in the gaps of a recording, on a logarithmic scale, (batch,).
 
-    clean, noise: (batch, time); heard: (batch, time) the recording, gaps silent; recorded: (batch, 3, time);
-    sigma, shown as in `denoise_recorded`. Errors count
-    where `lost` (batch, time) is 1, and above kept_hz (batch,) where that is not 0: what a recording holds is
-    put back by projection whatever the network says. As in `posterior_error`, in decibels against the noise or
-    against what is missing in the recording, whichever is less; 30 dB below is as good as perfect.
+    clean, noise, lost: (batch, time); fills: (batch, 2, time); sigma: (batch,), infinite where the net sees the
+    recording alone. As in `posterior_error`, in decibels against the noise or against what was lost, whichever is
+    less; 30 dB below is as good as perfect.
     """
     blind = ~torch.isfinite(sigma)
     noisy = torch.where(blind[:, None], 0.0, clean + torch.where(blind, 1.0, sigma)[:, None] * noise)
-    denoised = denoise_recorded(net, noisy, recorded, sigma, shown)
-    known = shown[:, None] > 0
-    counts = torch.where(known, lost, torch.ones_like(lost))
-    edge = torch.where(shown > 0, kept_hz, 0.0)
-
-    def missed(wave: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft(wave)
-        hertz = torch.linspace(0, sample_rate / 2, spectrum.shape[1])
-        above = torch.fft.irfft(spectrum * (hertz >= edge[:, None]), n=wave.shape[1])
-        return ((above * counts).square().sum(dim=1) / counts.sum(dim=1).clamp(min=1)).clamp(min=1e-12)
-
-    power = missed(torch.where(known, clean - heard, clean)).clamp(min=1e-9)
+    found = denoise_gaps(net, noisy, torch.cat([fills, lost[:, None]], dim=1), sigma)
+    count = lost.sum(dim=1).clamp(min=1)
+    error = ((found - clean) * lost).square().sum(dim=1) / count
+    # A pause of -70 dB re full scale is nothing to learn from.
+    power = ((clean * lost).square().sum(dim=1) / count).clamp(min=1e-7)
     scale = torch.minimum(power, torch.where(blind, torch.inf, sigma**2))
-    return (missed(denoised - clean) / scale + 1e-3).log10()
+    return (error / scale + 1e-3).log10()
 
 
 def denoise_gain(prior: Prior, clean: Tensor, sigma: float, generator: torch.Generator) -> float:

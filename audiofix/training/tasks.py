@@ -20,6 +20,7 @@ from audiofix.training.batches import (
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.degrade import Simulation, simulated_sources
+from audiofix.training.inpainting_task import InpaintingTask
 from audiofix.training.objectives import posterior_error
 from audiofix.training.score_task import ScoreTask
 from audiofix.training.wavenet_task import ConditionedWaveNetTask, WaveNetTask
@@ -103,7 +104,7 @@ class SeparatorTask:
 
 
 TASKS: dict[str, Callable[[], Task]] = {
-    "wavenet": WaveNetTask, "score": ScoreTask, "separator": SeparatorTask,
+    "wavenet": WaveNetTask, "score": ScoreTask, "separator": SeparatorTask, "inpainter": InpaintingTask,
 }  # fmt: skip
 
 

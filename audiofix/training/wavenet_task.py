@@ -101,7 +101,7 @@ class ConditionedWaveNetTask(WaveNetTask):
             logits: Tensor = forward(noisy, sigma, given)
             return logits
 
-        return noisy_history_nll(net, levels, sources[:, 0], sigma, noise).mean()
+        return noisy_history_nll(net, levels, sources[:, 0].contiguous(), sigma, noise).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """As without conditions, and the denoise gain at each level given mixtures at 0 dB."""

@@ -22,6 +22,13 @@ def test_round_trip(whole, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["card.toml"]
 
 
+@pytest.mark.parametrize("shown", [None, "speech-piano"])
+def test_what_conditions_a_model_is_written_if_anything_does(whole, tmp_path, shown):
+    write_card(replace(whole, shown=shown), tmp_path)
+    assert ('shown = "speech-piano"\n' in (tmp_path / "card.toml").read_text()) == (shown is not None)
+    assert read_card(tmp_path) == replace(whole, shown=shown)
+
+
 @pytest.mark.parametrize("levels", [256, 100])
 def test_quantiser_steps_become_amplitude(whole, tmp_path, levels):
     """The ancestor's ladder runs from 175.9 to 0.1 steps of a scale of 256 levels that spans -1 to 1."""
@@ -69,6 +76,8 @@ def test_per_level_files_are_named_in_the_units_of_the_file(whole, tmp_path):
         ('"weights.safetensors"', '"weights.pt"', "files", "safetensors"),
         (SHA, "0", "files", "64 hex"),
         ("hours = ", "hours = -", "hours", "not negative"),
+        ("hours = ", 'shown = " "\nhours = ', "shown", "the name of a separator"),
+        ("hours = ", "shown = true\nhours = ", "shown", "the name of a separator"),
         ("version", "ver sion", "file", "TOML"),
     ],
 )

@@ -42,9 +42,13 @@ TINY_MIXER = MixerConfig(
 )
 
 
-def tiny_net(seed: int = 0) -> TieredWaveNet:
+# Given the mixture and a separator's estimate of its source.
+TINY_SHOWN = replace(TINY, given=2, given_window=8, given_taps=4)
+
+
+def tiny_net(seed: int = 0, sizes: WaveNetConfig = TINY) -> TieredWaveNet:
     """A network with every weight drawn from its own generator, so that none is zero."""
-    net = TieredWaveNet(TINY, mu_law_levels(TINY.levels))
+    net = TieredWaveNet(sizes, mu_law_levels(sizes.levels))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in net.parameters():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audiofix.errors import DeviceError
 from audiofix.priors.score_network import MixturePosterior
@@ -95,6 +96,36 @@ def test_memory_that_does_not_suffice_is_an_error_with_a_remedy(raised: Exceptio
     with pytest.raises(expected) as caught:
         executor(10).jointly(Fails(), y)(x, 0.5)  # type: ignore[arg-type]
     assert expected is RuntimeError or "chunks of 10 samples" in str(caught.value)
+
+
+class Shown:
+    """A prior whose score holds sample t of the first wave and sample t + 1 of the second."""
+
+    halo, grid = 1, 1
+
+    def score(self, x: Tensor, sigma: float, given: Tensor) -> Tensor:
+        assert given.shape == (len(x), 2, x.shape[1])
+        return given[:, 0] + functional.pad(given[:, 1, 1:], (0, 1)) - sigma * x
+
+
+class Blind:
+    """A prior that knows nothing of conditions."""
+
+    halo, grid = 1, 1
+
+    def score(self, x: Tensor, sigma: float) -> Tensor:
+        return -sigma * x
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 10, 500])
+def test_each_source_is_given_its_own_waves_where_its_samples_are(chunk: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2, 3, 33, generator=generator)
+    first, third = torch.randn(2, 2, 2, 33, generator=generator)
+    priors = [Shown(), Blind(), Shown()]
+    found = executor(chunk).together(priors, [first, None, third])(x, 0.5)  # type: ignore[arg-type]
+    whole = [Shown().score(x[:, 0], 0.5, first), -0.5 * x[:, 1], Shown().score(x[:, 2], 0.5, third)]
+    assert torch.equal(found, torch.stack(whole, dim=1))
 
 
 class Watches:

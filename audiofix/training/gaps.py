@@ -1,0 +1,77 @@
+"""Simulated gaps: windows of one source with samples lost, filled as the classical way fills them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from audiofix.errors import SettingError
+from audiofix.operators.gap import classical_fills
+from audiofix.training.data import Folder, training_batch
+
+KNOWN_MS = 40.0  # known at least between gaps and at the ends, and at least as much as a gap takes
+PLACES = 20  # tried for each gap
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """How gaps are drawn. Raises SettingError for numbers below one and for ranges upside down."""
+
+    most: int = 4  # gaps in a window, from one up
+    length_ms: tuple[float, float] = (
+        8.0,
+        240.0,
+    )  # log-uniform; one length in a window, as error counts in dB
+
+    def __post_init__(self) -> None:
+        if self.most < 1 or len(self.length_ms) != 2 or not 0 < self.length_ms[0] <= self.length_ms[1]:
+            raise SettingError(
+                f"gaps: most {self.most} and length_ms {self.length_ms}; give a count of 1 or more and (low, "
+                "high) above 0"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Gapped:
+    """A batch: clean (batch, time), its classical fills (batch, 2, time), lost (batch, time) 1 where lost."""
+
+    clean: Tensor
+    fills: Tensor
+    lost: Tensor
+
+
+def simulated_gaps(
+    folder: Folder, batch: int, length: int, gain_db: tuple[float, float], how: Gaps, generator: Generator
+) -> Gapped:
+    """Windows at random gain and polarity, each with gaps. Everything drawn comes from `generator`."""
+    clean = training_batch(folder, batch, length, gain_db, generator)
+    lost = np.zeros((batch, length), np.float32)
+    fills = np.empty((batch, 2, length), np.float32)
+    for row, wave in enumerate(clean.numpy()):
+        places = draw_gaps(length, folder.sample_rate, how, generator)
+        for start, stop in places:
+            lost[row, start:stop] = 1
+        fills[row] = classical_fills(wave, places)
+    return Gapped(clean, torch.from_numpy(fills), torch.from_numpy(lost))
+
+
+def draw_gaps(time: int, rate: int, how: Gaps, generator: Generator) -> Sequence[tuple[int, int]]:
+    """Gaps of one length in a window of so many samples, in order, at least one, with as much known around."""
+    shortest = KNOWN_MS * rate / 1000
+    size = round(math.exp(generator.uniform(*np.log(how.length_ms))) * rate / 1000)
+    size = max(1, min(size, int(time - 2 * shortest) // 3, time // 3))
+    room = min(max(size, round(shortest)), (time - size) // 2)
+    found: list[tuple[int, int]] = []
+    for _ in range(int(generator.integers(1, how.most + 1))):
+        for _ in range(PLACES):
+            start = int(generator.integers(room, time - room - size + 1))
+            if all(stop + room <= start or start + size + room <= first for first, stop in found):
+                found.append((start, start + size))
+                break
+    return sorted(found)

@@ -1,0 +1,70 @@
+"""Training of inpainters: the posterior of lost samples, amortised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
+from audiofix.priors.inpainting import RECORDED, Inpainter
+from audiofix.training.batches import mixer_forward, noise_generator
+from audiofix.training.config import TrainConfig
+from audiofix.training.data import Folder, spread_sigmas
+from audiofix.training.gaps import Gaps, simulated_gaps
+from audiofix.training.objectives import gap_error
+
+VALID_WINDOWS, VALID_LENGTH, VALID_MS = 24, 32768, (20, 50, 100, 200)
+
+
+class InpaintingTask:
+    """Fill simulated gaps, shown the classical fills, at levels of noise up to "nothing known"."""
+
+    unit = "loss"
+
+    def network(self, config: TrainConfig) -> TimeFrequencyMixer:
+        """As the config's [network] says; the recording and the noisy source in, the source out."""
+        sizes = {"inputs": RECORDED + 1, "recorded": RECORDED, **config.network}
+        return TimeFrequencyMixer(MixerConfig.from_dict(sizes))
+
+    def forward(self, net: Any, compiled: bool) -> Any:
+        """The trunk compiled."""
+        return mixer_forward(net, compiled)
+
+    def loss(
+        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> Tensor:
+        """log10 of the error in the gaps against what was lost or the noise, whichever is less."""
+        (folder,) = folders
+        item = simulated_gaps(
+            folder, config.batch, config.window, config.gain_db, Gaps(**config.gaps), generator
+        )
+        noise = torch.randn(item.clean.shape, generator=noise_generator(generator))
+        sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
+        sigma = sigma[torch.from_numpy(generator.permutation(config.batch))]
+        blind = torch.from_numpy(generator.uniform(size=config.batch) < config.blind_share)
+        sigma = torch.where(blind, torch.inf, sigma)
+        return gap_error(forward, item.clean, item.fills, item.lost, sigma, noise).mean()
+
+    def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
+        """SNR in gaps of four lengths, mean over windows in dB: of one call, and of the first classical fill."""
+        (folder,) = folders
+        inpainter = Inpainter(net, config.sample_rate, (config.sigma_max, config.sigma_min))
+        found: dict[str, float] = {}
+        classical: dict[str, float] = {}
+        for length in VALID_MS:
+            generator = np.random.default_rng([config.seed, 1 << 41])
+            how = Gaps(most=4, length_ms=(length, length))
+            item = simulated_gaps(folder, VALID_WINDOWS, VALID_LENGTH, (0.0, 0.0), how, generator)
+            y = torch.cat([item.fills, item.lost[:, None]], dim=1)
+            filled = torch.cat([inpainter.denoise(part[:, :1], part, math.inf)[:, 0] for part in y.split(4)])
+            for figures, wave in ((found, filled), (classical, item.fills[:, 0])):
+                energy, error = ((z * item.lost).square().sum(dim=1) for z in (item.clean, wave - item.clean))
+                heard = energy > 1e-6 * item.lost.sum(dim=1)  # gaps in pauses say nothing
+                figures[f"{length}"] = round(float((10 * torch.log10(energy / error))[heard].mean()), 3)
+        mean = round(float(np.mean(list(found.values()))), 3)
+        return {"snr_in_gaps_db": found, "classical_db": classical, "mean_snr_in_gaps_db": mean}
