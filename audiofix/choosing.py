@@ -47,9 +47,10 @@ def choose_separator(sources: Sequence[str], prior: str | None) -> Chosen | None
 def shown_separator(cards: Sequence[ModelCard], sources: Sequence[str]) -> Chosen | None:
     """The separator whose estimate conditions these priors; None where there is none of exactly these sources."""
     found, wanted = scan_models().models, sorted(kinds_of(sources))
-    for name in {card.shown for card in cards if card.shown}:
-        if name in found and sorted(found[name][0].source.split(",")) == wanted:
-            return found[name]
+    named = [found[card.shown] for card in cards if card.shown in found]
+    for card, home in named:
+        if card.family == "separator" and sorted(card.source.split(",")) == wanted:
+            return card, home
     return None
 
 

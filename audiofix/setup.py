@@ -237,7 +237,11 @@ def prepare(
     chosen = choose_models(sources, prior) if choice.follow == "prior" else []
     loaded = [load_prior(home, where, bf16=bf16) for _, home in chosen]
     posterior = load_separator(separator, sources, where, bf16) if separator else None
-    rates = {p.sample_rate for p in [*loaded, *([posterior] if posterior else [])]}
+    shown = shown_separator([card for card, _ in chosen], sources) if condition else None
+    telling = None
+    if shown is not None:
+        telling = posterior if shown == separator else load_separator(shown, sources, where, bf16)
+    rates = {p.sample_rate for p in [*loaded, *(p for p in (posterior, telling) if p)]}
     if len(rates) > 1:
         raise SettingError(
             f"the priors have different sample rates {sorted(rates)}; choose priors of one rate"
@@ -253,10 +257,6 @@ def prepare(
             f"quality {quality} has no ladder for --levels, --steps, --step-scale or --sampler; take balanced "
             "or best"
         )
-    shown = shown_separator([card for card, _ in chosen], sources) if condition else None
-    telling = None
-    if shown is not None:
-        telling = posterior if shown == separator else load_separator(shown, sources, where, bf16)
     listed = [separator] if shown == separator else [separator, shown]
     cards = tuple(card for card, _ in [*(one for one in listed if one), *chosen])
     return Setup(

@@ -69,10 +69,12 @@ def _start_from(trainer: Trainer, model: str) -> None:
     from audiofix.hub.registry import load_prior, resolve_model
 
     card, home = resolve_model(model)
-    if card.family != trainer.config.family or card.conditioning != "sigma":
+    family = trainer.config.family
+    fits = card.family == family or (card.family == "score" and family in ("inpainter", "upsampler"))
+    if not fits or card.conditioning != "sigma":
         raise SettingError(
             f"{model} is a {card.family} model, conditioning {card.conditioning}; start from one "
-            f"{trainer.config.family} network conditioned on sigma"
+            f"{family} network conditioned on sigma (an inpainter or upsampler: from a score prior)"
         )
     prior = load_prior(home)
     net = next(iter(prior.nets.values())) if card.family == "wavenet" else prior.net

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from audiofix.nets.mixer import TimeFrequencyMixer
     from audiofix.priors.inpainting import Inpainter
     from audiofix.priors.score_network import MixturePosterior, ScorePrior
+    from audiofix.priors.upsampling import Upsampler
     from audiofix.priors.wavenet import WaveNetPrior
 
 _REMEDY = "correct the card, or export the model again"
@@ -61,11 +62,22 @@ def build_inpainter(
     card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
 ) -> Inpainter:
     """The posterior of one source's lost samples. Raises as `load_network` does."""
-    from audiofix.priors.inpainting import RECORDED, Inpainter
+    from audiofix.priors.inpainting import SHOWN, Inpainter
 
-    net = _mixer(card, folder, device, recorded=RECORDED)
+    net = _mixer(card, folder, device, recorded=SHOWN)
     _same_number(card, folder, net.config.outputs)
     return Inpainter(net, card.sample_rate, card.sigmas, bf16)
+
+
+def build_upsampler(
+    card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
+) -> Upsampler:
+    """The posterior of one source's upper band. Raises as `load_network` does."""
+    from audiofix.priors.upsampling import Upsampler
+
+    net = _mixer(card, folder, device, recorded=1)
+    _same_number(card, folder, net.config.outputs)
+    return Upsampler(net, card.sample_rate, card.sigmas, bf16)
 
 
 def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:

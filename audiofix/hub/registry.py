@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 from audiofix.errors import ModelError
 from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, read_card
 from audiofix.hub.export import export_network
-from audiofix.hub.families import build_inpainter, build_score, build_separator, build_wavenet
+from audiofix.hub.families import (
+    build_inpainter,
+    build_score,
+    build_separator,
+    build_upsampler,
+    build_wavenet,
+)
 from audiofix.hub.weights import sha256_of, wrong_hash
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "score": build_score,
     "separator": build_separator,
     "inpainter": build_inpainter,
+    "upsampler": build_upsampler,
 }
 
 

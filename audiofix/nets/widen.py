@@ -1,4 +1,4 @@
-"""Give a network more to look at without changing what it says, so that training can go on with it."""
+"""Begin a network that is shown more with the weights of one that is shown less."""
 
 from __future__ import annotations
 
@@ -6,22 +6,47 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.nets.wavenet import WaveNetConfig
 
 
 def can_widen(small: object, large: object) -> bool:
-    """Whether two networks' sizes differ only in that the larger is conditioned and the smaller is not."""
-    if not (isinstance(small, WaveNetConfig) and isinstance(large, WaveNetConfig)):
-        return False
-    same = replace(small, given_taps=large.given_taps, given_window=large.given_window)
-    return small.given == 0 < large.given and replace(large, given=0) == same
+    """Whether two networks' sizes differ only in that the larger is shown waves that the smaller is not."""
+    if isinstance(small, MixerConfig) and isinstance(large, MixerConfig):
+        added = large.recorded - small.recorded
+        same = (
+            replace(small, recorded=large.recorded, inputs=small.inputs + added) == large
+            if added > 0
+            else False
+        )
+        return small.recorded == 0 and small.inputs == 1 and same
+    if isinstance(small, WaveNetConfig) and isinstance(large, WaveNetConfig):
+        same = replace(large, given=0) == replace(
+            small, given_taps=large.given_taps, given_window=large.given_window
+        )
+        return small.given == 0 < large.given and same
+    return False
 
 
 def widened(small: nn.Module, fresh: nn.Module) -> dict[str, Tensor]:
-    """Weights for `fresh`, newly initialised, that answer as `small` does, whatever conditions them.
+    """Weights for `fresh`, newly initialised, of which as many as can be come from `small`.
 
-    The layers that look at conditions are all zero at first. Raises ValueError where `can_widen` says no.
+    A WaveNet answers as before, whatever conditions it: its new layers are all zero. A mixer takes over all but
+    its exit, so that it answers zero; it looks at the first recorded wave as at its input, at others not yet.
+    Raises ValueError where `can_widen` says no.
     """
     if not can_widen(small.config, fresh.config):
         raise ValueError("the networks differ in more than what they are shown")
-    return {**fresh.state_dict(), **small.state_dict()}
+    before, state = small.state_dict(), fresh.state_dict()
+    if not isinstance(fresh, TimeFrequencyMixer):
+        return {**state, **before}
+    kept = {name: value for name, value in before.items() if not name.startswith(("enter.", "leave."))}
+    c = fresh.config
+    entrances = {}
+    for index, (count, width) in enumerate(c.bands):
+        # Rows are (bin, frame, wave, part): the noisy input comes last.
+        old = before[f"enter.{index}"].view(count, width, c.patch, 1, 2, c.features)
+        wide = old.new_zeros(count, width, c.patch, c.inputs, 2, c.features)
+        wide[:, :, :, [0]], wide[:, :, :, [-1]] = old, old
+        entrances[f"enter.{index}"] = wide.flatten(1, 4)
+    return {**state, **kept, **entrances}

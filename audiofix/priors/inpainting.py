@@ -9,9 +9,7 @@ from torch.nn.functional import avg_pool1d
 from audiofix.nets.mixer import TimeFrequencyMixer
 from audiofix.priors.score_network import NOTHING_KNOWN, Network
 
-RECORDED = (
-    3  # waves that the network is shown: the first fill, how the second differs, where samples are lost
-)
+SHOWN = 2  # waves that the network is shown: the first fill, and in the gaps how the second differs from it
 AROUND = 641  # samples over which the difference of the fills is averaged: 40 ms
 LEAST, MOST = 1e-4, 8.0  # of the fills' difference, full-scale amplitude; of it over its mean
 
@@ -44,7 +42,7 @@ def denoise_gaps(net: Network, x: Tensor, recorded: Tensor, sigma: Tensor) -> Te
     apart = torch.where(blind, 0.0, lost * (x - first))
     uncertain = torch.where(blind, scale, level * scale / both)
     differ = ((first - fills[:, 1]) / scale.clamp(min=LEAST)).clamp(-MOST, MOST) * lost
-    inputs = torch.stack([first / net.config.sigma_data, differ, lost, apart / both], dim=1)
+    inputs = torch.stack([first / net.config.sigma_data, differ, apart / both], dim=1)
     return first + (scale / both) ** 2 * apart + uncertain * net(inputs, level[:, 0])[:, 0]
 
 

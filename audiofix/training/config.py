@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from audiofix.errors import SettingError
+from audiofix.training.bands import Bands
 from audiofix.training.degrade import Simulation
 from audiofix.training.gaps import Gaps
 
-TRAINABLE = ("wavenet", "score", "separator", "inpainter")
+TRAINABLE = ("wavenet", "score", "separator", "inpainter", "upsampler")
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,10 @@ class TrainConfig:
 
     A separator has one folder for each source in `train` and `valid`, a `simulation` of mixtures
     (`training.degrade.Simulation`), and shares of items that see the mixture alone (`blind_share`) or that do not
-    see it (`hide_share`). An inpainter has a table of `gaps` (`training.gaps.Gaps`), and `blind_share`. A WaveNet
-    with the name of a separator in `shown` is conditioned on mixtures with the folders in `mixed_train` and
-    `mixed_valid`, one for each other source of the separator, and on what the separator says of them;
-    `hide_share` of the items show it neither.
+    see it (`hide_share`). An inpainter has a table of `gaps` (`training.gaps.Gaps`), an upsampler one of `bands`
+    (`training.bands.Bands`), both a `blind_share`. A WaveNet with the name of a separator in `shown` is
+    conditioned on mixtures with the folders in `mixed_train` and `mixed_valid`, one for each other source of the
+    separator, and on what the separator says of them; `hide_share` of the items show it neither.
     """
 
     name: str
@@ -58,6 +59,7 @@ class TrainConfig:
     hide_share: float = 0.1
     simulation: dict[str, Any] = field(default_factory=dict)
     gaps: dict[str, Any] = field(default_factory=dict)
+    bands: dict[str, Any] = field(default_factory=dict)
     shown: str | None = None
     mixed_train: tuple[str, ...] = ()
     mixed_valid: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ class TrainConfig:
         for good, message in checks:
             if not good:
                 raise SettingError(f"training config {self.name}: {message}")
-        for table, kind in (("simulation", Simulation), ("gaps", Gaps)):
+        for table, kind in (("simulation", Simulation), ("gaps", Gaps), ("bands", Bands)):
             try:
                 kind(**getattr(self, table))
             except TypeError as error:

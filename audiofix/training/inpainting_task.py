@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
-from audiofix.priors.inpainting import RECORDED, Inpainter
+from audiofix.priors.inpainting import SHOWN, Inpainter
 from audiofix.training.batches import mixer_forward, noise_generator
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
@@ -28,7 +28,7 @@ class InpaintingTask:
 
     def network(self, config: TrainConfig) -> TimeFrequencyMixer:
         """As the config's [network] says; the recording and the noisy source in, the source out."""
-        sizes = {"inputs": RECORDED + 1, "recorded": RECORDED, **config.network}
+        sizes = {"inputs": SHOWN + 1, "recorded": SHOWN, **config.network}
         return TimeFrequencyMixer(MixerConfig.from_dict(sizes))
 
     def forward(self, net: Any, compiled: bool) -> Any:

@@ -14,6 +14,10 @@ from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.priors.base import Prior
 from audiofix.priors.inpainting import denoise_gaps
 from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
+from audiofix.priors.upsampling import denoise_highs
+
+FRAME = 2048  # samples over which the error of upper bands is judged
+QUIETEST = 1e-9  # their power, -90 dB re full scale, below which nothing is heard
 
 
 def noisy_history_nll(
@@ -94,6 +98,36 @@ def gap_error(
     power = ((clean * lost).square().sum(dim=1) / count).clamp(min=1e-7)
     scale = torch.minimum(power, torch.where(blind, torch.inf, sigma**2))
     return (error / scale + 1e-3).log10()
+
+
+def above(x: Tensor, edge: Tensor) -> Tensor:
+    """(batch, time) without what lies below `edge` (batch,), a share of the Nyquist frequency."""
+    spectrum = torch.fft.rfft(x)
+    places = torch.fft.rfftfreq(x.shape[1], 0.5).to(x.device)
+    return torch.fft.irfft(spectrum * (places >= edge[:, None]), n=x.shape[1])
+
+
+def highs_error(
+    net: Network, clean: Tensor, low: Tensor, edge: Tensor, sigma: Tensor, noise: Tensor
+) -> Tensor:
+    """Error of D(x, y, sigma) above the cut-off, on a logarithmic scale, (batch,).
+
+    clean, low, noise: (batch, time); edge: (batch,), the cut-off as a share of the Nyquist frequency; sigma:
+    (batch,), infinite where the net sees the lower band alone. As in `posterior_error`, in decibels against the
+    noise or against what is there, whichever is less, but frame by frame: a pause counts as much as a sibilant,
+    as it does in the log-spectral distance.
+    """
+    blind = ~torch.isfinite(sigma)
+    noisy = torch.where(blind[:, None], 0.0, clean + torch.where(blind, 1.0, sigma)[:, None] * noise)
+    found = denoise_highs(net, noisy, low, sigma)
+    frames = clean.shape[1] // FRAME
+
+    def power(wave: Tensor) -> Tensor:
+        return above(wave, edge)[:, : frames * FRAME].unflatten(1, (frames, FRAME)).square().mean(dim=2)
+
+    limit = torch.where(blind, torch.inf, sigma**2)[:, None]
+    scale = torch.minimum(power(clean).clamp(min=QUIETEST), limit)
+    return (power(found - clean) / scale + 1e-3).log10().mean(dim=1)
 
 
 def denoise_gain(prior: Prior, clean: Tensor, sigma: float, generator: torch.Generator) -> float:

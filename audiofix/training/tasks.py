@@ -23,6 +23,7 @@ from audiofix.training.degrade import Simulation, simulated_sources
 from audiofix.training.inpainting_task import InpaintingTask
 from audiofix.training.objectives import posterior_error
 from audiofix.training.score_task import ScoreTask
+from audiofix.training.upsampling_task import UpsamplingTask
 from audiofix.training.wavenet_task import ConditionedWaveNetTask, WaveNetTask
 
 VALID_MIXTURES, MIXTURE_LENGTH = 16, 65536
@@ -105,6 +106,7 @@ class SeparatorTask:
 
 TASKS: dict[str, Callable[[], Task]] = {
     "wavenet": WaveNetTask, "score": ScoreTask, "separator": SeparatorTask, "inpainter": InpaintingTask,
+    "upsampler": UpsamplingTask,
 }  # fmt: skip
 
 

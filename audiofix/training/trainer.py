@@ -108,7 +108,7 @@ class Trainer:
     def start_from(self, net: nn.Module, core_hours: float, audio_seconds: float) -> None:
         """Take over a trained network's weights and what it has seen; the optimiser starts anew.
 
-        A network that is shown less is widened: it says at first what it said before.
+        A network that is shown less gives what it can: see `audiofix.nets.widen`.
 
         Raises ModelError when its sizes are not those of the config.
         """

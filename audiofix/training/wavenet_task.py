@@ -105,7 +105,7 @@ class ConditionedWaveNetTask(WaveNetTask):
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """As without conditions, and the denoise gain at each level given mixtures at 0 dB."""
-        figures = super().validate(config, net, folders)
+        figures = super().validate(config, net, folders[:1])
         generator = np.random.default_rng([config.seed, 1 << 41])
         plain = Simulation(
             level_db=(0.0, 0.0), rms_db=(-17.0, -17.0), equalise=0, reverberate=0, codec=0, silent=0, crowd=0
