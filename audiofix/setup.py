@@ -76,7 +76,8 @@ class Setup:
     def calls_per_source(self, draws: int) -> int:
         """Calls that work on one source: those of the estimate, then each draw's chain and last denoising step."""
         estimate = self.choice.views * (self.posterior is not None and self.choice.estimate)
-        return estimate + draws * self._chain_calls
+        # What conditions the priors is worked out anew for each draw: a call in dozens.
+        return estimate + draws * (self._chain_calls + (self.shown is not None))
 
     def network_calls(self, draws: int) -> int:
         """Calls of networks of any kind; a separator works on all sources at once, a prior on its own."""
@@ -119,7 +120,7 @@ class Setup:
             return amortised_score(self._wide.jointly(self.posterior, mixture))
         if self.shown is None:
             return self.executor.together(self.priors)
-        # Once a file: one call of the separator, as in training.
+        # One call of the separator, as in training.
         blank = mixture.new_zeros(len(mixture), len(self.priors), mixture.shape[1])
         estimate = self._wide.jointly(self.shown, mixture)(blank, math.inf)
         given = [

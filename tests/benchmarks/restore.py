@@ -1,7 +1,8 @@
 """Upsampling and inpainting on the fixed evaluation set, one prior, one sampler (see eval/README.md).
 
-    python -m tests.benchmarks.restore upsample --prior score --every 4
-    python -m tests.benchmarks.restore inpaint --prior wavenet --draws 8
+    python -m tests.benchmarks.restore upsample --every 4 --draws 8
+    python -m tests.benchmarks.restore inpaint --levels 0
+    python -m tests.benchmarks.restore upsample --prior score
 
 upsample: a clip is low-passed and decimated by 2, 4, 8; scores of one draw, of the mean of the draws and of the
 low-passed input: log-spectral distance, SNR, how well the low band came back. inpaint: gaps of 20 ... 200 ms at
@@ -25,13 +26,13 @@ import soundfile
 import torch
 from torch import Tensor
 
-from audiofix.hub.registry import FAMILIES, load_prior, models_for_source
+from audiofix.choosing import PRIORS
+from audiofix.hub.registry import load_prior, models_for_source
 from audiofix.numerics.metrics import log_spectral_distance, snr
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.operators.gap import Gap
 from audiofix.operators.lowpass import LowPass, decimate
 from audiofix.posterior import amortised_score
-from audiofix.priors.score_network import RecordedPosterior
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
 from audiofix.runtime.memory import keep_freed_memory
@@ -88,11 +89,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"))
     parser.add_argument("--name", help="of the files that are written; default: the task")
     parser.add_argument("--every", type=int, default=1, help="4: every fourth clip")
-    parser.add_argument("--prior", default="score", choices=[f for f in FAMILIES if f != "separator"])
+    parser.add_argument("--prior", default="posterior", choices=["posterior", *PRIORS])
     parser.add_argument("--domains", nargs="+", default=list(DOMAINS))
     parser.add_argument("--sampler", default="consistent", choices=list(SAMPLERS))
     parser.add_argument("--levels", type=int, default=60, help="0: one call, the posterior mean")
-    parser.add_argument("--alone", action="store_true", help="do not show the recording to the network")
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--step-scale", type=float, default=0.2)
     parser.add_argument("--sigma-high", type=float, default=0.3)
@@ -108,17 +108,21 @@ def main() -> None:
     schedule = Schedule(ladder, options.steps, options.step_scale)
     found = []
     for domain in options.domains:
-        (card, *_) = [c for c in models_for_source(domain) if c.family == options.prior]
+        families = {"posterior": "inpainter" if options.task == "inpaint" else "upsampler"}
+        family = families.get(options.prior, options.prior)
+        (card, *_) = [c for c in models_for_source(domain) if c.family == family]
         prior = load_prior(card.name, device, bf16=has_native_bf16(device))
         executor = Executor(device, 20 * 16000)
 
         def method(operator: Any, y: Tensor, draws: int, prior=prior, executor=executor):  # type: ignore[no-untyped-def]
-            shown = getattr(prior, "sees_recordings", False) and not options.alone
-            score, begin = executor.together([prior]), operator.start(y, 1)
-            if shown:
-                denoise = executor.jointly(RecordedPosterior(prior), operator.evidence(y).recorded)
+            begin = operator.start(y, 1)
+            if options.prior == "posterior":
+                shown = operator.evidence(y) if options.task == "inpaint" else begin[:, 0]
+                denoise = executor.jointly(prior, shown)
                 score = amortised_score(denoise)
                 begin = operator.project(denoise(torch.zeros_like(begin), math.inf), y)
+            else:
+                score = executor.together([prior])
             if options.levels == 0:
                 return [begin]
             each = partial(draw_posterior, operator, y, score, begin, schedule, seed=options.seed)

@@ -103,6 +103,7 @@ def rows(options: argparse.Namespace, clean: Tensor) -> Iterator[dict[str, objec
             options.device,
             options.sampler,
             quality,
+            condition=not options.no_condition,
         )
 
     for quality in options.quality:
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.56, help="of each mixture, from its start")
     parser.add_argument("--quality", nargs="+", default=[None], help="presets, as for audiofix separate")
     parser.add_argument("--prior", help="models, as for audiofix separate")
+    parser.add_argument("--no-condition", action="store_true", help="keep the mixture from the priors")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--models", nargs="*", default=[], help="also other models: pairs of folders A,B")
     parser.add_argument("--sampler", choices=list(SAMPLERS))
