@@ -16,8 +16,7 @@ from audiofix.priors.inpainting import denoise_gaps
 from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
 from audiofix.priors.upsampling import denoise_highs
 
-FRAME = 2048  # samples over which the error of upper bands is judged
-QUIETEST = 1e-9  # their power, -90 dB re full scale, below which nothing is heard
+QUIETEST = 1e-7  # power of an upper band, -70 dB re full scale, below which windows count less
 
 
 def noisy_history_nll(
@@ -110,24 +109,19 @@ def above(x: Tensor, edge: Tensor) -> Tensor:
 def highs_error(
     net: Network, clean: Tensor, low: Tensor, edge: Tensor, sigma: Tensor, noise: Tensor
 ) -> Tensor:
-    """Error of D(x, y, sigma) above the cut-off, on a logarithmic scale, (batch,).
+    """Squared error of D(x, y, sigma) above the cut-off, weighted so that every level and window counts, (batch,).
 
     clean, low, noise: (batch, time); edge: (batch,), the cut-off as a share of the Nyquist frequency; sigma:
-    (batch,), infinite where the net sees the lower band alone. As in `posterior_error`, in decibels against the
-    noise or against what is there, whichever is less, but frame by frame: a pause counts as much as a sibilant,
-    as it does in the log-spectral distance.
+    (batch,), infinite where the net sees the lower band alone. The weight is one over the error of the Gaussian
+    denoiser that knows the window's power, so a net that answers zero has about 1. Not the logarithm, as of what
+    is estimated: draws need the mean, and where a sibilant is one of two possibilities the least expected
+    logarithm is at the other one, silence (models/recipes/EXPERIMENTS.md).
     """
     blind = ~torch.isfinite(sigma)
     noisy = torch.where(blind[:, None], 0.0, clean + torch.where(blind, 1.0, sigma)[:, None] * noise)
-    found = denoise_highs(net, noisy, low, sigma)
-    frames = clean.shape[1] // FRAME
-
-    def power(wave: Tensor) -> Tensor:
-        return above(wave, edge)[:, : frames * FRAME].unflatten(1, (frames, FRAME)).square().mean(dim=2)
-
-    limit = torch.where(blind, torch.inf, sigma**2)[:, None]
-    scale = torch.minimum(power(clean).clamp(min=QUIETEST), limit)
-    return (power(found - clean) / scale + 1e-3).log10().mean(dim=1)
+    error = above(denoise_highs(net, noisy, low, sigma) - clean, edge).square().mean(dim=1)
+    power = above(clean, edge).square().mean(dim=1).clamp(min=QUIETEST)
+    return error * (1 / power + torch.where(blind, 0.0, 1 / sigma**2))
 
 
 def denoise_gain(prior: Prior, clean: Tensor, sigma: float, generator: torch.Generator) -> float:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from audiofix.errors import ModelError, SettingError
+from audiofix.nets.mixer import TimeFrequencyMixer
 from audiofix.nets.widen import can_widen, widened
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder
@@ -112,15 +113,19 @@ class Trainer:
 
         Raises ModelError when its sizes are not those of the config.
         """
-        state = net.state_dict()
+        state, seen = (
+            net.state_dict(),
+            int(audio_seconds * self.config.sample_rate / (self.config.batch * self.config.window)),
+        )
         mine: Any = self.net.config
         if net.config != mine:
             if not can_widen(net.config, mine):
                 raise ModelError("the model to start from has other sizes than the config; make them equal")
             state = widened(net, self.net)
+            if isinstance(self.net, TimeFrequencyMixer):
+                seen = 0  # a new exit: what it said at first must not stay in the average
         for one in (self.net, self.average):
             one.load_state_dict(state)
-        seen = int(audio_seconds * self.config.sample_rate / (self.config.batch * self.config.window))
         self.progress = Progress(core_hours=core_hours, audio_seconds=audio_seconds, origin=seen)
 
     def save(self) -> None:

@@ -36,7 +36,7 @@ class UpsamplingTask:
     def loss(
         self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
     ) -> Tensor:
-        """log10 of the error above the cut-off, against what is there or the noise, whichever is less."""
+        """Error above the cut-off, where 1 is as bad as the Gaussian denoiser."""
         (folder,) = folders
         how = Bands(**config.bands)
         item = simulated_bands(folder, config.batch, config.window, config.gain_db, how, generator)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiofix.hub.registry import load_prior
-from audiofix.training import tasks
+from audiofix.hub.registry import export_model, load_prior
+from audiofix.training import batches, inpainting_task, tasks, upsampling_task
 from audiofix.training import trainer as training
-from tests.hub.tiny import TINY, TINY_MIXER
+from tests.conftest import tiny_card
+from tests.hub.tiny import TINY, TINY_MIXER, tiny_mixer, tiny_restorer
 
 CONFIG = """
 name = "speech-tiny"
@@ -30,14 +31,23 @@ hours = 1.0
 log_steps = 1
 [network]
 """
+RESTORERS = ("inpainter", "upsampler")
 
 
 @pytest.fixture
 def config(write, monkeypatch) -> Path:
-    monkeypatch.setattr(tasks, "VALID_CLIPS", 2)
-    monkeypatch.setattr(tasks, "VALID_LENGTH", 512)
-    monkeypatch.setattr(tasks, "VALID_MIXTURES", 2)
-    monkeypatch.setattr(tasks, "MIXTURE_LENGTH", 512)
+    for module, name, value in (
+        (batches, "VALID_CLIPS", 2),
+        (batches, "VALID_LENGTH", 512),
+        (tasks, "VALID_MIXTURES", 2),
+        (tasks, "MIXTURE_LENGTH", 512),
+        (inpainting_task, "VALID_WINDOWS", 2),
+        (inpainting_task, "VALID_LENGTH", 512),
+        (inpainting_task, "VALID_MS", (2, 5)),
+        (upsampling_task, "VALID_WINDOWS", 2),
+        (upsampling_task, "VALID_LENGTH", 512),
+    ):
+        monkeypatch.setattr(module, name, value)
     write("corpus/noise.wav", rate=16000, channels=1, length=4000)
     return config_file("tiny.toml", CONFIG, TINY.to_dict())
 
@@ -56,6 +66,10 @@ def mixer_config(config, request) -> Path:
     if request.param == "separator":
         text = text.replace('"speech"', '"speech,piano"').replace('["corpus"]', '["corpus", "corpus"]')
         sizes.update(inputs=3, outputs=2, recorded=1)
+    if request.param in RESTORERS:
+        # What it is shown need not be said; an error above the cut-off is judged in frames of 2048 samples.
+        text = text.replace("window = 256", "window = 2048")
+        del sizes["inputs"], sizes["recorded"]
     return config_file("mixer.toml", text, sizes)
 
 
@@ -213,6 +227,88 @@ def test_a_model_of_another_family_is_no_start(run, mixer_config, figure):
     result = run("train", mixer_config, "--start-from", "tiny-speech")
     assert result.exit_code == 2
     assert "tiny-speech is a wavenet model" in result.stderr
+
+
+@pytest.fixture
+def tiny_score(tiny_models):
+    """The folder of `tiny_models` with one more, tiny-score."""
+    card = tiny_card("tiny-score", "score", "speech")
+    export_model(tiny_mixer(), card, tiny_models / card.name)
+    return tiny_models
+
+
+@pytest.mark.usefixtures("tiny_score")
+@pytest.mark.parametrize(
+    ("mixer_config", "figure"),
+    [("inpainter", "mean snr in gaps db"), ("upsampler", "mean highs gain db")],
+    indirect=["mixer_config"],
+)
+def test_restorers_start_from_a_score_prior_and_become_models(run, mixer_config, figure, monkeypatch):
+    result = run("train", mixer_config, "--start-from", "tiny-score", "--hours", 0.5)
+    assert result.exit_code == 0, result.stderr
+    # The prior brought 0.5 h, all that was asked for: nothing is trained.
+    assert "starting from tiny-score: 0.5 h" in result.stdout
+    state = torch.load("runs/speech-tiny/checkpoint.pt", weights_only=True)
+    assert (state["progress"]["step"], state["progress"]["core_hours"]) == (0, 0.5)
+    kept = load_prior("tiny-score").net.state_dict()
+    for name, value in state["average"].items():
+        if name.startswith("leave."):
+            assert not value.any()
+        elif not name.startswith("enter."):
+            assert torch.equal(value, kept[name])
+    result = run("train", mixer_config, "--hours", 0.5000001)
+    assert result.exit_code == 0, result.stderr
+    state = torch.load("runs/speech-tiny/checkpoint.pt", weights_only=True)
+    assert state["progress"]["step"] >= 1
+    assert all(torch.isfinite(value).all() for value in state["net"].values())
+    assert any(state["net"][f"leave.{i}"].any() for i in range(len(TINY_MIXER.bands)))
+    result = run("train", mixer_config, "--export", "models/mine")
+    assert result.exit_code == 0, result.stderr
+    assert figure in result.stdout
+    monkeypatch.setenv("AUDIOFIX_MODELS", "models")
+    assert run("models", "verify", "mine").exit_code == 0
+    card = json.loads(run("models", "show", "mine", "--json").stdout)
+    assert card["family"] in RESTORERS
+    # A model of its own family is a start, too.
+    result = run("train", mixer_config, "--start-from", "mine", "--hours", 0.5, "-o", "runs/next")
+    assert result.exit_code == 0, result.stderr
+    assert "starting from mine" in result.stdout
+
+
+@pytest.mark.usefixtures("tiny_score")
+@pytest.mark.parametrize("mixer_config", RESTORERS, indirect=True)
+def test_restorers_start_from_no_other_family(run, mixer_config, tiny_models):
+    other = RESTORERS[mixer_config.read_text().startswith('family = "inpainter"')]
+    for family, net in (
+        ("separator", tiny_mixer(2)),
+        (other, tiny_restorer(1 if other == "upsampler" else 2)),
+    ):
+        card = tiny_card(f"tiny-{family}", family, "speech,piano" if family == "separator" else "speech")
+        export_model(net, card, tiny_models / card.name)
+    for name, family in (("speech", "wavenet"), ("separator", "separator"), (other, other)):
+        result = run("train", mixer_config, "--start-from", f"tiny-{name}")
+        assert result.exit_code == 2
+        assert f"tiny-{name} is a {family} model" in result.stderr
+        assert "from a score prior" in " ".join(result.stderr.split())
+        assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("tiny_score")
+@pytest.mark.parametrize("mixer_config", ["separator"], indirect=True)
+def test_a_score_prior_is_no_start_for_others(run, config, mixer_config):
+    for chosen in (config, mixer_config):
+        result = run("train", chosen, "--start-from", "tiny-score")
+        assert result.exit_code == 2
+        assert "tiny-score is a score model" in result.stderr
+
+
+@pytest.mark.usefixtures("tiny_score")
+@pytest.mark.parametrize("mixer_config", RESTORERS, indirect=True)
+def test_a_score_prior_of_other_sizes_is_no_start(run, mixer_config):
+    mixer_config.write_text(mixer_config.read_text().replace("features = 8", "features = 16", 1))
+    result = run("train", mixer_config, "--start-from", "tiny-score")
+    assert result.exit_code == 4
+    assert "other sizes" in result.stderr
 
 
 @MIXERS

@@ -20,10 +20,24 @@ from audiofix.hub.registry import (
     verify,
 )
 from audiofix.priors.base import Posterior, Prior
-from tests.hub.tiny import tiny_mixer, tiny_net
+from audiofix.priors.inpainting import Inpainter
+from audiofix.priors.score_network import MixturePosterior, ScorePrior
+from audiofix.priors.upsampling import Upsampler
+from audiofix.priors.wavenet import WaveNetPrior
+from tests.hub.tiny import tiny_mixer, tiny_net, tiny_restorer
 
-SOURCES = {"wavenet": "speech", "score": "speech", "separator": "speech,piano"}
-NETS = {"wavenet": tiny_net, "score": tiny_mixer, "separator": lambda: tiny_mixer(2)}
+SOURCES = {
+    "wavenet": "speech", "score": "speech", "separator": "speech,piano", "inpainter": "speech",
+    "upsampler": "speech",
+}  # fmt: skip
+NETS = {
+    "wavenet": tiny_net, "score": tiny_mixer, "separator": lambda: tiny_mixer(2),
+    "inpainter": lambda: tiny_restorer(2), "upsampler": lambda: tiny_restorer(1),
+}  # fmt: skip
+KINDS = {
+    "wavenet": WaveNetPrior, "score": ScorePrior, "separator": MixturePosterior, "inpainter": Inpainter,
+    "upsampler": Upsampler,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +67,7 @@ def stored(net):
 
 
 def test_every_family_is_tested_here():
-    assert set(SOURCES) == set(FAMILIES)
+    assert set(SOURCES) == set(NETS) == set(KINDS) == set(FAMILIES)
 
 
 @pytest.mark.parametrize("family", SOURCES)
@@ -63,7 +77,8 @@ def test_what_is_written_is_what_comes_back(export, family):
     assert verify(card, home) == []
     assert (card.family, card.source, card.conditioning) == (family, SOURCES[family], "sigma")
     prior = load_prior(family, folder=folder)
-    assert isinstance(prior, Posterior if family == "separator" else Prior)
+    assert type(prior) is KINDS[family]
+    assert isinstance(prior, Prior if family in ("wavenet", "score") else Posterior)
     assert (prior.sample_rate, prior.sigmas) == (16000, (1.0, 0.001))
     loaded = prior.nets[1.0] if family == "wavenet" else prior.net
     expected = stored(NETS[family]())
@@ -73,7 +88,7 @@ def test_what_is_written_is_what_comes_back(export, family):
         assert torch.equal(loaded.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("family", ["score", "separator"])
+@pytest.mark.parametrize("family", ["score", "separator", "inpainter", "upsampler"])
 def test_a_loaded_mixer_gives_the_numbers_of_the_one_written(export, family):
     prior, net = load_prior(family, folder=export(family)), stored(NETS[family]())
     same = type(prior)(net, 16000, (1.0, 0.001))
@@ -81,8 +96,20 @@ def test_a_loaded_mixer_gives_the_numbers_of_the_one_written(export, family):
     if family == "score":
         assert torch.equal(prior.score(x[0], 0.1), same.score(x[0], 0.1))
         return
+    y = x[:, 0]
+    if family == "inpainter":
+        y = torch.stack([x[0, 0], x[0, 1], (torch.arange(300) % 50 < 20).float()])[None]
+    if family != "separator":
+        x = x[:, 1:]
     for sigma in (0.1, math.inf):
-        assert torch.equal(prior.denoise(x, x[:, 0], sigma), same.denoise(x, x[:, 0], sigma))
+        found = prior.denoise(x, y, sigma)
+        assert found.shape == x.shape
+        assert torch.equal(found, same.denoise(x, y, sigma))
+        # Other weights say something else.
+        with torch.no_grad():
+            other = type(prior)(NETS[family]().requires_grad_(False), 16000, (1.0, 0.001))
+            other.net.leave[0].mul_(2)
+        assert not torch.equal(found, other.denoise(x, y, sigma))
 
 
 @pytest.mark.parametrize("family", SOURCES)
@@ -110,19 +137,29 @@ def test_a_family_refuses_another_ones_network(card, tmp_path):
         ("separator", tiny_mixer(), r"network\.recorded: expected 1 for the family separator, got 0"),
         ("score", tiny_net(), "network: expected sizes of a score network"),
         ("wavenet", tiny_mixer(), "network: expected sizes of a wavenet network"),
+        ("inpainter", tiny_restorer(1), r"network\.recorded: expected 2 for the family inpainter, got 1"),
+        ("inpainter", tiny_mixer(), r"network\.recorded: expected 2 for the family inpainter, got 0"),
+        ("upsampler", tiny_restorer(2), r"network\.recorded: expected 1 for the family upsampler, got 2"),
+        ("upsampler", tiny_mixer(), r"network\.recorded: expected 1 for the family upsampler, got 0"),
+        ("upsampler", tiny_mixer(2), "source: expected 2 names with commas, got 'speech'"),
     ):
         written = replace(card, family=family, source=SOURCES[family])
         with pytest.raises(ModelError, match=words):
             export_model(net, written, tmp_path / "wrong")
         assert not (tmp_path / "wrong").exists()
-    with pytest.raises(ModelError, match="source: expected one name, got 'speech,piano'"):
-        export_model(tiny_mixer(), replace(card, family="score", source="speech,piano"), tmp_path / "wrong")
+    for family in ("score", "inpainter", "upsampler"):
+        with pytest.raises(ModelError, match="source: expected one name, got 'speech,piano'"):
+            export_model(
+                NETS[family](), replace(card, family=family, source="speech,piano"), tmp_path / "wrong"
+            )
 
 
-def test_mixers_know_no_networks_for_single_levels(card, tmp_path):
-    nets = {1.0: tiny_mixer(), 0.001: tiny_mixer()}
-    with pytest.raises(ModelError, match="conditioning: expected sigma for the family score, got per-level"):
-        export_model(nets, replace(card, family="score"), tmp_path / "wrong")
+@pytest.mark.parametrize("family", ["score", "inpainter", "upsampler"])
+def test_mixers_know_no_networks_for_single_levels(card, tmp_path, family):
+    nets = {1.0: NETS[family](), 0.001: NETS[family]()}
+    words = f"conditioning: expected sigma for the family {family}, got per-level"
+    with pytest.raises(ModelError, match=words):
+        export_model(nets, replace(card, family=family), tmp_path / "wrong")
 
 
 @pytest.mark.parametrize("change", ["features = 8\ndepth = 3", 'features = "many"', "features = -1"])

@@ -110,7 +110,10 @@ def test_load_prior_by_name_or_folder(conditioned, form, monkeypatch):
 
 def test_unknown_family(conditioned, edit_card):
     edit_card('family = "wavenet"', 'family = "wavelet"')
-    with pytest.raises(ModelError, match="family: expected wavenet or score or separator, got 'wavelet'"):
+    with pytest.raises(
+        ModelError,
+        match="family: expected wavenet or score or separator or inpainter or upsampler, got 'wavelet'",
+    ):
         load_prior("tiny", folder=conditioned)
 
 

@@ -1,4 +1,4 @@
-"""Widened networks: shown more, they say what they said; what they are shown they can learn to use."""
+"""Widened networks: what they take over, what they see of what they are shown, and that they can learn to use it."""
 
 from __future__ import annotations
 
@@ -30,47 +30,77 @@ def at(*sigmas: float) -> Tensor:
     return torch.tensor(sigmas, dtype=torch.float64)
 
 
-def shown_more(small: TimeFrequencyMixer, recorded: int) -> tuple[TimeFrequencyMixer, Tensor, Tensor]:
-    """A widened mixer; inputs of the small one and of the large one, which begin with other things recorded."""
-    before = small.config
-    added = recorded - before.recorded
-    large = TimeFrequencyMixer(replace(before, recorded=recorded, inputs=before.inputs + added))
+def shown_more(recorded: int) -> tuple[TimeFrequencyMixer, TimeFrequencyMixer]:
+    """A mixer without a zero among its weights, and one that is shown so many waves, begun with it."""
+    small = tiny_mixer()
+    large = TimeFrequencyMixer(replace(TINY_MIXER, recorded=recorded, inputs=recorded + 1))
     large.load_state_dict(widened(small, large))
-    x, more = noise(2, before.inputs, 200), noise(2, added, 200, seed=1, scale=10)
-    own = before.recorded
-    return large.double(), x, torch.cat([x[:, :own], more, x[:, own:]], dim=1)
+    return small.double(), large.double()
 
 
-@pytest.mark.parametrize(("sources", "recorded"), [(0, 1), (0, 3), (2, 2), (2, 4)])
-def test_a_widened_mixer_answers_as_before_whatever_it_is_shown(sources: int, recorded: int) -> None:
-    small = tiny_mixer(sources)
-    large, x, longer = shown_more(small, recorded)
-    sigma = at(0.1, 0.7)
+def with_an_exit(small: TimeFrequencyMixer, large: TimeFrequencyMixer) -> None:
+    """Let both answer with spectra of their own alone, of the same weights: what they see then decides."""
     with torch.no_grad():
-        before = small.double()(x, sigma)
-        assert before.abs().max() > 0.1
-        assert (large(longer, sigma) - before).abs().max() < TIE
-        # Broken twin: with what is added in front of what there was, inputs are taken for each other.
-        if sources:
-            wrong = torch.cat([longer[:, 1:2], longer[:, :1], longer[:, 2:]], dim=1)
-            assert (large(wrong, sigma) - before).abs().max() > 0.01
+        for index, (count, width) in enumerate(TINY_MIXER.bands):
+            # Columns are (bin, frame, factor, part): the spectrum of its own is the last factor.
+            one, two = (
+                net.leave[index].view(count, 8, width, 2, net.config.factors, 2) for net in (small, large)
+            )
+            one[..., :-1, :] = 0
+            two.zero_()
+            two[..., -1, :] = one[..., -1, :]
+
+
+@pytest.mark.parametrize("recorded", [1, 2, 3])
+def test_a_widened_mixer_takes_over_all_but_its_exit_and_answers_zero(recorded: int) -> None:
+    small, large = shown_more(recorded)
+    before, state = small.state_dict(), large.state_dict()
+    own = [name for name in before if not name.startswith(("enter.", "leave."))]
+    assert len(own) > 20
+    for name in own:
+        assert torch.equal(state[name], before[name]), name
+    with torch.no_grad():
+        assert not large(noise(2, recorded + 1, 200, scale=10), at(0.1, 0.7)).any()
+        assert small(noise(2, 1, 200), at(0.1, 0.7)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("recorded", [1, 2, 3])
+def test_it_looks_at_the_first_recorded_wave_as_at_its_input_and_not_yet_at_others(recorded: int) -> None:
+    small, large = shown_more(recorded)
+    with_an_exit(small, large)
+    x, sigma = noise(2, 1, 200), at(0.1, 0.7)
+    nothing, others = torch.zeros_like(x), noise(2, recorded - 1, 200, seed=1, scale=10)
+    with torch.no_grad():
+        expected = small(x, sigma)
+        assert expected.abs().max() > 0.1
+        assert (large(torch.cat([x, others, nothing], dim=1), sigma) - expected).abs().max() < TIE
+        assert (large(torch.cat([nothing, others, x], dim=1), sigma) - expected).abs().max() < TIE
+        # It sees both where there are both.
+        assert (large(torch.cat([x, others, x], dim=1), sigma) - expected).abs().max() > 0.01
+        assert (large(torch.cat([nothing, others, nothing], dim=1), sigma) - expected).abs().max() > 0.01
 
 
 def test_a_widened_mixer_can_learn_from_what_is_added() -> None:
-    large, _, longer = shown_more(tiny_mixer(), 3)
-    large(longer, at(0.1, 0.7)).square().sum().backward()
+    small, large = shown_more(3)
+    x, sigma = noise(2, 4, 200), at(0.1, 0.7)
+    (large(x, sigma) - 1).square().sum().backward()
+    for index, (count, width) in enumerate(TINY_MIXER.bands):
+        # First the exit: a factor for every wave and a spectrum of its own.
+        leave = large.leave[index].grad.view(count, 8, width, 2, 5, 2)
+        for factor in range(5):
+            assert leave[..., factor, :].abs().max() > 0
+    with_an_exit(small, large)
+    large.zero_grad()
+    (large(x, sigma) - 1).square().sum().backward()
     for index, (count, width) in enumerate(TINY_MIXER.bands):
         enter = large.enter[index].grad.view(count, width, 2, 4, 2, -1)
-        leave = large.leave[index].grad.view(count, 8, width, 2, 1, 5, 2)
-        for recorded in range(3):
-            assert enter[:, :, :, recorded].abs().max() > 0
-            assert leave[..., recorded, :].abs().max() > 0
+        for wave in range(4):
+            assert enter[:, :, :, wave].abs().max() > 0
 
 
 def test_the_small_network_is_left_alone() -> None:
-    small = tiny_mixer()
+    small, large = shown_more(3)
     before = {name: value.clone() for name, value in small.state_dict().items()}
-    large, *_ = shown_more(small, 3)
     with torch.no_grad():
         for parameter in large.parameters():
             parameter.zero_()
@@ -116,7 +146,6 @@ GIVEN = replace(TINY, given=2, given_window=8, given_taps=4)
     ("small", "large"),
     [
         (TINY_MIXER, SHOWN),
-        (SEPARATOR, replace(SEPARATOR, inputs=4, recorded=2)),
         (TINY, replace(TINY, given=1)),
         (TINY, GIVEN),
     ],
@@ -135,6 +164,8 @@ def test_what_can_be_widened(small: Any, large: Any) -> None:
         (TINY_MIXER, replace(SHOWN, sigma_data=0.2)),
         (TINY_MIXER, replace(SHOWN, dilations=(1, 4))),
         (TINY_MIXER, SEPARATOR),  # other outputs
+        (SEPARATOR, replace(SEPARATOR, inputs=4, recorded=2)),  # it is shown something already
+        (replace(TINY_MIXER, inputs=2, recorded=1), SHOWN),
         (TINY_MIXER, replace(TINY_MIXER, inputs=2, outputs=2)),
         (TINY, replace(GIVEN, levels=32)),
         (TINY, replace(GIVEN, sigma_data=0.2)),
