@@ -54,6 +54,14 @@ def shown_separator(cards: Sequence[ModelCard], sources: Sequence[str]) -> Chose
     return None
 
 
+def choose_critic(kind: str, least: str) -> Chosen | None:
+    """The prior of a kind of source that can judge likeness: one whose card has the figure `least`; else None."""
+    for card, home in scan_models().models.values():
+        if card.source == kind and card.family in PRIORS and least in card.validation:
+            return card, home
+    return None
+
+
 def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
     """A prior for each source; a source `speech-2` is of kind speech.
 

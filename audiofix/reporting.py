@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audiofix.choosing import choose_critic, kinds_of
+from audiofix.hub.registry import load_prior
 from audiofix.likeness import BLOCK, LEAST, likeness
-from audiofix.priors.base import HasLogDensity
 from audiofix.separation import QUALITIES, WITHOUT_SEPARATOR
 from audiofix.setup import Setup
 from audiofix.types import Audio
@@ -63,26 +64,27 @@ def judge(
     """Whether stems (channel, source, time), at the priors' rate and level, are like what the priors know.
 
     Returns for each stem that could be judged its likeness and the least of the prior's held-out material, bits
-    a sample, and a remark for each that is below. Only priors that know a density and whose card has the figure
-    can judge; stems that are too short or silent are not judged.
+    a sample, and a remark for each that is below. The judges are priors that know a density and whose card has the
+    figure; stems that are too short or silent are not judged, nor is anything where no chain was run: a judge
+    costs more than a separator.
     """
     found: dict[str, dict[str, float]] = {}
-    remarks = []
-    for index, (source, card, prior) in enumerate(
-        zip(sources, setup.prior_cards, setup.priors, strict=False)
-    ):
-        least, stem = card.validation.get(LEAST), stems[:, index].mean(dim=0)
-        if least is None or not isinstance(prior, HasLogDensity) or stem.shape[-1] < BLOCK:
+    remarks: list[str] = []
+    for index, (source, kind) in enumerate(zip(sources, kinds_of(sources), strict=True)):
+        critic, stem = choose_critic(kind, LEAST), stems[:, index].mean(dim=0)
+        loud = stem.shape[-1] >= BLOCK and float(stem.square().mean()) ** 0.5 >= SILENT
+        if setup.schedule is None or critic is None or not loud or critic[0].sample_rate != setup.sample_rate:
             continue
-        if float(stem.square().mean()) ** 0.5 < SILENT:
-            continue
+        card, home = critic
+        prior = load_prior(home, setup.executor.device, bf16=setup.bf16)
+        least = float(card.validation[LEAST])
         bits = likeness(prior, stem.to(setup.executor.device), torch.Generator().manual_seed(0))
-        found[source] = {"bits": round(bits, 3), "least": float(least)}
-        if bits < float(least):
+        found[source] = {"bits": round(bits, 3), "least": least}
+        if bits < least:
             remarks.append(
                 f"what was found as {source} is unlike what {card.name} was trained on ({bits:.2f} bits a sample "
-                f"over linear prediction; held-out {card.source} has {float(least):.2f} or more): mistrust it, "
-                "or name other --sources"
+                f"over linear prediction; held-out {card.source} has {least:.2f} or more): mistrust it, or name "
+                "other --sources"
             )
     return found, remarks
 

@@ -74,14 +74,15 @@ class Quality:
     draws: int = 1
     views: int = 1
     blend: float = 0.0
+    family: str | None = None  # of priors; None: the best measured
 
 
 QUALITIES = {
     # Measured on held-out mixtures: models/recipes/EXPERIMENTS.md.
     "fast": Quality(True, None, "consistent", views=2),
-    "balanced": Quality(True, "prior", "consistent", 4, 0.1, 0.035, views=4, blend=0.6),
-    "best": Quality(True, "prior", "consistent", 24, 0.3, 0.02, draws=2, views=8, blend=0.6),
-    "pnf": Quality(False, "prior", "langevin"),
+    "balanced": Quality(True, "prior", "consistent", 24, 0.3, 0.015, views=4, blend=0.5),
+    "best": Quality(True, "prior", "consistent", 48, 0.3, 0.015, draws=4, views=8, blend=0.4),
+    "pnf": Quality(False, "prior", "langevin", family="wavenet"),
 }
 # From the mixture with priors alone, where no separator knows the sources.
 WITHOUT_SEPARATOR = Quality(False, "prior", "consistent")

@@ -235,7 +235,8 @@ def prepare(
         choice = replace(choice, follow="separator")  # no other model was named
     if begun:
         choice = replace(choice, estimate=False)
-    chosen = choose_models(sources, prior) if choice.follow == "prior" else []
+    wanted_prior = choice.family if prior in AUTO and choice.family else prior
+    chosen = choose_models(sources, wanted_prior) if choice.follow == "prior" else []
     loaded = [load_prior(home, where, bf16=bf16) for _, home in chosen]
     posterior = load_separator(separator, sources, where, bf16) if separator else None
     shown = shown_separator([card for card, _ in chosen], sources) if condition else None

@@ -67,8 +67,7 @@ def mixer_config(config, request) -> Path:
         text = text.replace('"speech"', '"speech,piano"').replace('["corpus"]', '["corpus", "corpus"]')
         sizes.update(inputs=3, outputs=2, recorded=1)
     if request.param in RESTORERS:
-        # What it is shown need not be said; an error above the cut-off is judged in frames of 2048 samples.
-        text = text.replace("window = 256", "window = 2048")
+        # What it is shown need not be said.
         del sizes["inputs"], sizes["recorded"]
     return config_file("mixer.toml", text, sizes)
 

@@ -1,4 +1,4 @@
-"""Widened networks: what they take over, what they see of what they are shown, and that they can learn to use it."""
+"""Widened networks: what they take over, what they see of what they are shown, that they can learn."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import hypothesis
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_gaps_hold_every_lost_sample_once(known: list[bool]) -> None:
     assert lost == [sample for sample, kept in enumerate(known) if not kept]
     # In order, none empty, and with something known between any two.
     edges = [edge for gap in found for edge in gap]
-    assert all(a < b for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a < b for a, b in pairwise(edges))
 
 
 def tones(time: int) -> np.ndarray:

@@ -51,7 +51,8 @@ def test_low_is_clean_up_to_the_cut_off_and_nothing_above(hiss: Folder, length: 
     for row, edge in enumerate(item.cutoff_hz.tolist()):
         below = hertz < edge - 0.01  # the edge is told in float32
         above = hertz > edge + 0.01
-        assert below.any() and above.any()
+        assert below.any()
+        assert above.any()
         assert np.abs(low - clean)[row, below].max() < tolerance
         assert np.abs(low[row, above]).max() < tolerance
         assert np.abs(clean[row, above]).max() > 1000 * tolerance
@@ -95,7 +96,8 @@ def test_clean_is_the_middle_of_what_was_drawn(hiss: Folder) -> None:
     generator = np.random.default_rng(3)
     wide = training_batch(hiss, 3, 500 + 2 * MARGIN, (-6.0, 6.0), generator)
     assert torch.equal(item.clean, wide[:, MARGIN:-MARGIN])
-    assert item.clean.is_contiguous() and item.low.is_contiguous()
+    assert item.clean.is_contiguous()
+    assert item.low.is_contiguous()
     assert (item.low.shape, item.low.dtype) == (item.clean.shape, torch.float32)
 
 
