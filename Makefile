@@ -32,14 +32,17 @@ format: .venv/.installed-test ## sort imports, wrap lines
 
 bench-separate: install ## the README's separation figures (BENCH_FLAGS=...)
 	$(BIN)/python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality fast balanced $(BENCH_FLAGS)
-	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --name separate-priors $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.separate --quality best --name separate-best $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --levels 24 --name separate-pnf $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --no-condition --name separate-priors $(BENCH_FLAGS)
 
 bench: install ## every figure of docs/benchmarks.md, then the page (hours; BENCH_FLAGS goes to the separation)
 	$(BIN)/python -m pip install -q $(PIP_FLAGS) onnxruntime
 	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality balanced fast best --calls $(BENCH_FLAGS)
-	$(BIN)/python -m tests.benchmarks.restore upsample
-	$(BIN)/python -m tests.benchmarks.restore inpaint --draws 8
+	$(BIN)/python -m tests.benchmarks.restore upsample --prior score --levels 30 --step-scale 0.4 \
+	  --sigma-low 0.0005 --every 4 --draws 8
+	$(BIN)/python -m tests.benchmarks.restore inpaint --levels 0
 	$(BIN)/python -m tests.benchmarks.janssen
 	$(BIN)/python -m tests.benchmarks.page
 
@@ -53,8 +56,14 @@ corpora: install ## fetch and build the training corpora (Debian: needs apt-get,
 
 train: install ## train the shipped models, one after the other (hours; needs corpora and a C compiler)
 	$(BIN)/audiofix train models/recipes/speech-piano.toml $(TRAIN_FLAGS)
-	$(BIN)/audiofix train models/recipes/speech-wavenet.toml $(TRAIN_FLAGS)
-	$(BIN)/audiofix train models/recipes/piano-wavenet.toml $(TRAIN_FLAGS)
+	for source in speech piano; do \
+	  $(BIN)/audiofix train models/recipes/$$source-score.toml $(TRAIN_FLAGS) && \
+	  $(BIN)/audiofix train models/recipes/$$source-inpainter.toml --start-from $$source-score $(TRAIN_FLAGS) && \
+	  $(BIN)/audiofix train models/recipes/$$source-wavenet.toml $(TRAIN_FLAGS) && \
+	  $(BIN)/audiofix train models/recipes/$$source-wavenet.toml --export runs/$$source-wavenet/model --overwrite && \
+	  $(BIN)/audiofix train models/recipes/$$source-wavenet-shown.toml \
+	    --start-from runs/$$source-wavenet/model $(TRAIN_FLAGS) || exit 1; \
+	done
 
 clean: ## caches and build outputs; .venv, corpora and runs stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks-out separated

@@ -55,9 +55,9 @@ def shown_separator(cards: Sequence[ModelCard], sources: Sequence[str]) -> Chose
 
 
 def choose_critic(kind: str, least: str) -> Chosen | None:
-    """The prior of a kind of source that can judge likeness: one whose card has the figure `least`; else None."""
+    """The WaveNet of a kind of source whose card has the figure `least`, to judge likeness by; else None."""
     for card, home in scan_models().models.values():
-        if card.source == kind and card.family in PRIORS and least in card.validation:
+        if card.source == kind and card.family == "wavenet" and least in card.validation:
             return card, home
     return None
 
@@ -76,7 +76,14 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
                 f"--prior names {len(names)} models for {len(sources)} sources; give one for each source, "
                 f"or one of the families {', '.join(FAMILIES)}"
             )
-        return [resolve_model(name) for name in names]
+        named = [resolve_model(name) for name in names]
+        for card, _ in named:
+            if card.family not in PRIORS:
+                raise SettingError(
+                    f"{card.name} is of the family {card.family}, no prior of one source by itself; name models of "
+                    f"the families {', '.join(PRIORS)}"
+                )
+        return named
     chosen = []
     for kind in kinds:
         cards = models_for_source(kind)

@@ -39,7 +39,7 @@ def denoise_gaps(net: Network, x: Tensor, recorded: Tensor, sigma: Tensor) -> Te
     blind = ~torch.isfinite(sigma)[:, None]
     level = torch.where(blind, NOTHING_KNOWN, sigma[:, None])
     both = (level**2 + scale**2).sqrt()
-    apart = torch.where(blind, 0.0, lost * (x - first))
+    apart = torch.where(blind | (lost == 0), 0.0, x - first)
     uncertain = torch.where(blind, scale, level * scale / both)
     differ = ((first - fills[:, 1]) / scale.clamp(min=LEAST)).clamp(-MOST, MOST) * lost
     inputs = torch.stack([first / net.config.sigma_data, differ, apart / both], dim=1)
