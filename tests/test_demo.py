@@ -29,7 +29,7 @@ def test_the_shipped_models_separate_the_shipped_sample(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
-    assert [m["name"] for m in report["models"]] == ["speech-piano", "speech-wavenet", "piano-wavenet"]
+    assert [m["name"] for m in report["models"]] == ["speech-piano", "speech-score", "piano-score"]
     stems = [
         soundfile.read(tmp_path / "mix" / f"{n}.wav", dtype="int16")[0].astype(int)
         for n in ("speech", "piano")
