@@ -80,8 +80,8 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
         for card, _ in named:
             if card.family not in PRIORS:
                 raise SettingError(
-                    f"{card.name} is of the family {card.family}, no prior of one source by itself; name models of "
-                    f"the families {', '.join(PRIORS)}"
+                    f"{card.name} is of the family {card.family}, no prior of one source by itself; name models "
+                    f"of the families {', '.join(PRIORS)}"
                 )
         return named
     chosen = []

@@ -3,9 +3,9 @@
     python models/recipes/calibrate_likeness.py speech-wavenet piano-wavenet --others DIR
 
 For each model: held-out clips of its source, and stems that the separator makes of mixtures of held-out clips at
-0 dB. The least of a model is the second lowest stem of 24, so one good stem in 24 is warned of there. With --others,
-a folder of wave files of other sounds (one kind a file, `build_strangers.py`), it is printed how many of those stems
-would be warned of. `--write` puts the figure into the card.
+0 dB. The least of a model is the second lowest stem of 24, so one good stem in 24 is warned of there. With
+--others, a folder of wave files of other sounds (one kind a file, `build_strangers.py`), it is printed how many of
+those stems would be warned of. `--write` puts the figure into the card.
 """
 
 from __future__ import annotations
