@@ -81,10 +81,6 @@ class ConditionedWaveNetTask(WaveNetTask):
         sizes = WaveNetConfig.from_dict({"given": GIVEN, **config.network})
         return TieredWaveNet(sizes, mu_law_levels(sizes.levels))
 
-    def forward(self, net: Any, compiled: bool) -> Any:
-        """The whole network in one piece."""
-        return torch.compile(net, dynamic=False) if compiled else net
-
     def loss(
         self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
     ) -> Tensor:
