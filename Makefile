@@ -32,9 +32,9 @@ format: .venv/.installed-test ## sort imports, wrap lines
 
 bench-separate: install ## the README's separation figures (BENCH_FLAGS=...)
 	$(BIN)/python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality fast balanced $(BENCH_FLAGS)
-	$(BIN)/python -m tests.benchmarks.separate --quality best --name separate-best $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.separate --quality best --seconds 5.12 --name separate-best $(BENCH_FLAGS)
 	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --levels 24 --name separate-pnf $(BENCH_FLAGS)
-	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --no-condition --name separate-priors $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --no-condition --levels 24 --every 8 --name separate-priors $(BENCH_FLAGS)
 
 bench: install ## every figure of docs/benchmarks.md, then the page (hours; BENCH_FLAGS goes to the separation)
 	$(BIN)/python -m pip install -q $(PIP_FLAGS) onnxruntime
