@@ -17,26 +17,11 @@ from audiofix.errors import SettingError
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
+from audiofix.progress import Progress, teller
 from audiofix.reporting import describe, energy_ratio_db, judge
-from audiofix.samplers.base import Info, State
 from audiofix.separation import mean_of_draws
 from audiofix.setup import Setup, prepare
 from audiofix.types import Audio
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a separation stands; counts start at 1, `done` of `total` Langevin steps over all draws."""
-
-    draw: int
-    draws: int
-    level: int
-    levels: int
-    step: int
-    steps: int
-    sigma: float
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -184,7 +169,7 @@ def separate(
             seed=seed,
             draw=index,
             start=start,
-            callback=_teller(progress, index, draws, setup.schedule),
+            callback=teller(progress, index, draws, setup.schedule),
         )
         / gain
         for index in range(draws)
@@ -271,28 +256,3 @@ def _scores(
         }
         for source, clean in references.items()
     }
-
-
-def _teller(
-    progress: Callable[[Progress], None] | None, draw: int, draws: int, schedule: Schedule | None
-) -> Callable[[State, Info], None] | None:
-    if progress is None or schedule is None:
-        return None
-    tell = progress
-
-    def callback(state: State, info: Info) -> None:
-        tell(
-            Progress(
-                draw=draw + 1,
-                draws=draws,
-                level=state.level + 1,
-                levels=len(schedule.sigmas),
-                step=state.step + 1,
-                steps=schedule.steps,
-                sigma=info.sigma,
-                done=draw * info.total + info.done,
-                total=draws * info.total,
-            )
-        )
-
-    return callback

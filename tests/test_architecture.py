@@ -32,6 +32,18 @@ ALLOWED: dict[str, set[str]] = {
     "runtime": {*PROTOCOLS, "posterior", "samplers"},
     "separation": {*PROTOCOLS, "posterior", "samplers"},
     "hub": {*BASE, "numerics", "nets", "priors", "priors.base"},
+    "progress": {"numerics", "samplers"},
+    "restoration": {*PROTOCOLS, "posterior", "samplers", "separation"},
+    "faultlist": BASE,
+    "faults": {*BASE, "numerics"},
+    "baselines": {*BASE, "numerics", "operators"},
+    "damages": {*BASE, "operators"},
+    "frame": BASE,
+    "effect": {*BASE, "operators", "damages"},
+    "guesses": {*BASE, "operators", "baselines", "damages"},
+    "compare": {*BASE, "baselines", "damages", "guesses"},
+    "scoring": {*BASE, "numerics", "audio"},
+    "resolve": {*BASE, "damages", "faultlist", "faults"},
 }
 WORKERS = set(ALLOWED)
 ALLOWED["training"] = WORKERS
@@ -41,7 +53,10 @@ ALLOWED["likeness"] = {*BASE, "numerics", "operators", "priors.base"}
 ALLOWED["reporting"] = {*BASE, "hub", "choosing", "setup", "separation", "likeness"}
 ALLOWED["checks"] = BASE
 ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", ""}
+ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
+ALLOWED["repair"] = {*WORKERS, "tools"}
+ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
+ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", ""}
 ALLOWED[""] = {"api", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

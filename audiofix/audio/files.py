@@ -40,10 +40,11 @@ _BLOCK = 1 << 18  # samples at a time: memory stays flat, and libsndfile's Vorbi
 _NO_PEAK_CHUNK = 0x1050  # SFC_SET_ADD_PEAK_CHUNK; that chunk holds the time of day
 
 
-def read_audio(path: Path) -> Audio:
+def read_audio(path: Path, finite: bool = True) -> Audio:
     """Read a whole file, any number of channels, at its own sample rate.
 
-    Samples are exact up to 24 bits; 32-bit integers and doubles are rounded to float32.
+    Samples are exact up to 24 bits; 32-bit integers and doubles are rounded to float32. `finite`: refuse samples
+    that are not; without it they are handed on.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def read_audio(path: Path) -> Audio:
     _refuse_unreadable(path)
     try:
         with soundfile.SoundFile(path) as file:
-            samples = _read_all(path, file)
+            samples = _read_all(path, file, finite)
             tags = {name: text for name, text in file.copy_metadata().items() if text}
             return Audio(samples, file.samplerate, file.subtype, file.format, tags)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a headerless .raw
@@ -189,7 +190,7 @@ def _refuse_unreadable(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes); get a whole copy of the file")
 
 
-def _read_all(path: Path, file: soundfile.SoundFile) -> Tensor:
+def _read_all(path: Path, file: soundfile.SoundFile, finite: bool) -> Tensor:
     if not file.frames:
         raise InputError(f"{path} holds no samples; give a recording that is not empty")
     samples = torch.empty(file.channels, file.frames)
@@ -204,7 +205,7 @@ def _read_all(path: Path, file: soundfile.SoundFile) -> Tensor:
         start += len(block)
     if start < file.frames:
         raise InputError(f"{path} ends after {start} of {file.frames} samples; get a whole copy of the file")
-    if bad:
+    if bad and finite:
         place, channel = first
         raise InputError(
             f"{path} holds {bad} NaN or infinite samples, the first at sample {place} "

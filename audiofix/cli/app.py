@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from audiofix.cli import doctor, models, options, restore, train
+from audiofix.cli import doctor, models, options, restore, separate, train
 from audiofix.errors import AudiofixError
 
 STOPPED = 130  # what a shell reports for Ctrl-C: 128 + SIGINT
@@ -52,7 +52,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("separate")(restore.separate)
+app.command("separate")(separate.separate)
+for _name, _command in restore.COMMANDS:
+    app.command(_name)(_command)
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)

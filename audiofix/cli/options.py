@@ -195,6 +195,70 @@ References = Annotated[
     ),
 ]
 
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help="Recordings, or folders of them.", show_default=False)
+]
+Restored = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR|FILE",
+        help="Folder for the results, which keep their names; or a file, for one.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+OnePrior = Annotated[
+    str,
+    typer.Option(
+        "--prior",
+        metavar="NAME",
+        help="A source (speech, piano), a model by name or folder, or auto: what the sound is like.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Effort = Annotated[
+    str,
+    typer.Option(
+        "--quality", metavar="NAME", help="fast, balanced or best: ever more network calls.",
+        rich_help_panel=_SAMPLING,
+    ),
+]  # fmt: skip
+RestoringDraws = Annotated[
+    int | None,
+    typer.Option(
+        "--draws", metavar="K", min=1, help="Posterior draws; above 1 each is written too.", show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]  # fmt: skip
+Mean = Annotated[
+    bool | None,
+    typer.Option(
+        "--mean/--one",
+        help="Give the mean of the draws (least error, but dull where much is guessed), or one of them (full of "
+        "life, with more error). Default: the mean, but one where a band is missing.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Plot = Annotated[
+    bool,
+    typer.Option("--plot", help="Write a picture: before, after, what was changed.", rich_help_panel=_OUTPUT),
+]
+Compare = Annotated[
+    bool,
+    typer.Option(
+        "--compare", help="Restore by the classical method too, beside the result.", rich_help_panel=_OUTPUT
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference", metavar="FILE", help="The clean recording, to measure by.", show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]  # fmt: skip
+
 RunFolder = Annotated[
     Path | None,
     typer.Option(

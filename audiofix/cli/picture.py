@@ -1,4 +1,4 @@
-"""Pictures of how far draws lie apart. matplotlib is imported when one is drawn."""
+"""Pictures: how far draws lie apart, and what restoring changed. matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -39,5 +39,40 @@ def save_spread(path: Path, draws: Sequence[Tensor], sample_rate: int, title: st
         )
         axes.set(title=heading, ylabel="kHz")
         figure.colorbar(image, ax=axes, label=label)
+    axes.set_xlabel("s")
+    figure.savefig(path, format="png", dpi=100, metadata={"Software": None})
+
+
+def save_restoration(path: Path, before: Tensor, after: Tensor, sample_rate: int) -> None:
+    """Spectrograms before and after, and of the change, of the mean over channels. PNG.
+
+    before, after: (channel, time). The same colours in all three: dB under the loudest bin of what came out.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from audiofix.numerics.spread import FLOOR_DB, HOP, level_db
+
+    waves = [wave.mean(dim=0) for wave in (before, after)]
+    waves.append(waves[1] - waves[0])
+    most = max(float(level_db(wave).max()) for wave in waves[:2])
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, (wave, heading) in enumerate(
+        zip(waves, ("before", "after", "what was changed"), strict=True), 1
+    ):
+        values = level_db(wave)
+        axes = figure.add_subplot(3, 1, place)
+        image = axes.imshow(
+            values.numpy() - most,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            vmin=FLOOR_DB,
+            vmax=0.0,
+            extent=(0.0, values.shape[1] * HOP / sample_rate, 0.0, sample_rate / 2000),
+        )
+        axes.set(title=heading, ylabel="kHz")
+        figure.colorbar(image, ax=axes, label="dB")
     axes.set_xlabel("s")
     figure.savefig(path, format="png", dpi=100, metadata={"Software": None})

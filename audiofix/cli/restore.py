@@ -1,214 +1,197 @@
-"""`audiofix separate`: read, check, separate, write, report. The work is done by `audiofix.api`."""
+"""`audiofix upsample`, `inpaint`, `declip`, `dequantise`, `denoise` and `restore`: one file of faults each."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-from audiofix.cli import inputs, options, output, show
-from audiofix.errors import AudiofixError, SettingError
+import typer
 
-if TYPE_CHECKING:
-    from audiofix.api import Separation
-    from audiofix.types import Audio
+from audiofix.cli import options
+from audiofix.cli.common import job_of, restoring
+from audiofix.cli.repair import run
+from audiofix.errors import SettingError
+from audiofix.faultlist import AUTO, Wanted, parse_chain
 
-MOST_DRAWS = 4  # that any quality makes by itself
-
-
-class SomeFailed(AudiofixError):
-    """Several files were given and not all could be done; exit status of the first that failed."""
-
-    def __init__(self, failed: Mapping[Path, AudiofixError], given: int) -> None:
-        super().__init__(f"{len(failed)} of {given} files failed: {', '.join(map(str, failed))}")
-        self.exit_status = next(iter(failed.values())).exit_status
+_FAULT = "What is wrong"
 
 
-@dataclass(frozen=True)
-class Job:
-    """What was asked for, the same for every mixture."""
-
-    sources: list[str]
-    settings: dict[str, Any]  # as `audiofix.api.separate` takes them
-    references: dict[str, Path]
-    parent: Path
-    residual: bool | None
-    as_json: bool
-    overwrite: bool
-    dry_run: bool
-    spread: bool
-    init: Path | None
-
-
-def separate(
-    mixtures: options.Mixtures,
-    parent: options.OutputFolder = Path("separated"),
-    sources: options.SourceNames = "speech,piano",
-    quality: options.Quality = None,
-    prior: options.Prior = None,
-    levels: options.Levels = None,
-    steps: options.Steps = None,
-    step_scale: options.StepScale = None,
-    sampler: options.Sampler = None,
-    draws: options.Draws = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    reference: options.References = None,
-    residual: options.Residual = None,
-    spread: options.Spread = False,
-    init: options.Init = None,
-    condition: options.Condition = True,
-    as_json: options.Json = False,
-    dry_run: options.DryRun = False,
-    overwrite: options.Overwrite = False,
-    _debug: options.Debug = False,
+@restoring
+def upsample(
+    files: options.Files,
+    to: Annotated[
+        int | None,
+        typer.Option(
+            "--to",
+            metavar="HZ",
+            min=1,
+            help="Rate of the result.",
+            show_default=False,
+            rich_help_panel=_FAULT,
+        ),
+    ] = None,
+    cutoff: Annotated[
+        str | None,
+        typer.Option(
+            "--cutoff",
+            metavar="HZ|auto",
+            help="The file has the rate already but nothing above this; auto finds it.",
+            show_default=False,
+            rich_help_panel=_FAULT,
+        ),
+    ] = None,
+    **common: Any,
 ) -> None:
-    """Separate mixtures into their sources: DIR/MIX/SOURCE.wav and a report.json to repeat it by."""
-    if spread and draws is None:
-        draws = MOST_DRAWS
-    if spread and (draws == 1 or quality == "fast"):
+    """Fill the missing upper band of a low rate, a telephone, an MP3. The known band comes back unchanged."""
+    if (to is None) == (cutoff is None):
         raise SettingError(
-            "--spread needs two draws or more and a quality that draws; leave --draws out, or take best"
+            "give either --to HZ, the rate of the result, or --cutoff HZ|auto, above which nothing is left"
         )
-    settings = {
-        "quality": quality,
-        "prior": prior,
-        "levels": levels,
-        "steps": steps,
-        "step_scale": step_scale,
-        "sampler": sampler,
-        "draws": draws,
-        "seed": seed,
-        "device": device,
-        "condition": condition,
-    }
-    names = inputs.stem_names(inputs.source_list(sources))
-    references = inputs.reference_list(reference or [], names)
-    inputs.refuse_confusion(mixtures, references, parent)
-    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init)
-    failed: dict[Path, AudiofixError] = {}
-    finished: list[Path] = []
-    for mixture in mixtures:
-        try:
-            _separate_one(mixture, job)
-            finished.append(mixture)
-        except AudiofixError as error:
-            if len(mixtures) == 1:
-                raise
-            show.warn(str(error) if str(mixture) in str(error) else f"{mixture}: {error}")
-            failed[mixture] = error
-        except KeyboardInterrupt:
-            before = f"; finished before: {', '.join(map(str, finished))}" if finished and not dry_run else ""
-            which = f" for {mixture}" if len(mixtures) > 1 else ""
-            raise KeyboardInterrupt(f"stopped; nothing was written{which}{before}") from None
-    if failed:
-        raise SomeFailed(failed, len(mixtures)) from next(iter(failed.values()))
+    wanted = [] if cutoff is None else [Wanted("lowpass", cutoff)]
+    run(files, job_of("upsample", wanted, common, to_rate=to))
 
 
-def _separate_one(path: Path, job: Job) -> None:
-    from audiofix import api
-    from audiofix.audio.files import bytes_needed, read_audio
-    from audiofix.runtime.memory import keep_freed_memory
-
-    folder = output.folder_of(path, job.parent)
-    mixture = read_audio(path)
-    draws = job.settings["draws"] or MOST_DRAWS
-    files = len(job.sources) * (1 + draws * (draws > 1) + job.spread) + 1
-    size = files * bytes_needed(mixture.channels, mixture.length, "FLOAT")
-    begun = {name: inputs.stem_file(job.init, path, name) for name in job.sources} if job.init else {}
-    output.check_before(folder, [path, *job.references.values(), *begun.values()], size, job.overwrite)
-    init = {name: inputs.read_like(file, path, mixture, "init") for name, file in begun.items()} or None
-    references = {name: inputs.read_reference(file, path, mixture) for name, file in job.references.items()}
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    keep_freed_memory()
-    if job.dry_run:
-        planned = api.plan(mixture, job.sources, **job.settings, references=references, init=init)
-        if job.as_json:
-            show.say(output.dump_json({"path": path, "sha256": sha256, **dataclasses.asdict(planned)}))
-        else:
-            show.plan(planned, folder)
-        return
-    with show.progress_bar(path.name) as progress:
-        result = api.separate(
-            mixture, job.sources, **job.settings, references=references, init=init, progress=progress
-        )
-    report = _completed(result.report, path, sha256, job, begun)
-    _write(mixture, result, folder, job, report)
-    if job.as_json:
-        show.say(output.dump_json(report))
-    else:
-        show.separation(report)
-
-
-def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:
-    """Write stems, draws, residual and report; what was written is added to `report`."""
-    from audiofix.audio.files import write_audio
-
-    draws = result.draws if len(result.draws) > 1 else []
-    files = output.adding_up(mixture, result.stems, result.residual, draws, job.residual)
-    if files.left_out:
-        message = (
-            f"the residual (peak {files.left_out:.2g}) was not written: the stems alone are not the mixture"
-        )
-        report["notes"] = [*report.get("notes", []), message]
-    first = next(iter(files.audio.values()))
-
-    def fill(part: Path) -> None:
-        for name, audio in files.audio.items():
-            write_audio(part / name, audio)
-        spread = write_spread(part, result.draws, mixture) if job.spread else []
-        summed = [*files.stems.values(), *([files.residual] if files.residual else [])]
-        report["output"] = {
-            "folder": str(folder),
-            "files": [*files.audio, *spread, output.REPORT],
-            "stems": files.stems,
-            "draws": files.draws,
-            "residual": files.residual,
-            "container": first.container,
-            "subtype": first.subtype,
-            **output.measure_sum(part, summed, mixture),
-        }
-        (part / output.REPORT).write_text(output.dump_json(report, indent=2) + "\n", encoding="utf-8")
-
-    output.publish(folder, fill, job.overwrite)
+@restoring
+def inpaint(
+    files: options.Files,
+    gap: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gap",
+            metavar="A-B|A+L",
+            help="A gap, such as 1.10-1.30 or 4.2s+50ms. Can be given again.",
+            show_default=False,
+            rich_help_panel=_FAULT,
+        ),
+    ] = None,
+    gaps: Annotated[
+        Path | None,
+        typer.Option(
+            "--gaps",
+            metavar="FILE",
+            help="Gaps from a CSV (start,end in s) or an Audacity label track.",
+            show_default=False,
+            rich_help_panel=_FAULT,
+        ),
+    ] = None,
+    auto_gaps: Annotated[
+        bool,
+        typer.Option(
+            "--auto-gaps",
+            help="Find drop-outs, clicks and not-a-numbers; they are listed first.",
+            rich_help_panel=_FAULT,
+        ),
+    ] = False,
+    **common: Any,
+) -> None:
+    """Fill gaps and drop-outs. Samples outside them come back bit for bit."""
+    wanted = [Wanted("gap", text) for text in gap or []] + ([Wanted("gap")] if auto_gaps else [])
+    if not wanted and gaps is None:
+        raise SettingError("no gap was named; give --gap 1.10-1.30, --gaps FILE or --auto-gaps")
+    run(files, job_of("inpaint", wanted, common, gaps_file=gaps))
 
 
-def write_spread(part: Path, draws: Sequence[Mapping[str, Audio]], mixture: Audio) -> list[str]:
-    """Standard deviation over draws and a picture of it, for each stem; the names of what was written."""
-    from audiofix.audio.files import write_audio
-    from audiofix.cli.picture import save_spread
-    from audiofix.numerics.spread import standard_deviation
+@restoring
+def declip(
+    files: options.Files,
+    level: Annotated[
+        str,
+        typer.Option(
+            "--level",
+            metavar="X|auto",
+            help="Where it was clipped, 0 to 1; auto finds it.",
+            rich_help_panel=_FAULT,
+        ),
+    ] = AUTO,
+    **common: Any,
+) -> None:
+    """Rebuild clipped peaks: the other samples come back bit for bit, clipped ones lie beyond the level."""
+    run(files, job_of("declip", [Wanted("clip", level)], common))
 
-    names = []
-    for source in draws[0]:
-        each = [draw[source].samples for draw in draws]
-        names += [f"spread/{source}.wav", f"spread/{source}.png"]
-        deviation = dataclasses.replace(
-            mixture, samples=standard_deviation(each), container="WAV", subtype="FLOAT"
-        )
-        write_audio(part / names[-2], deviation)
-        save_spread(part / names[-1], each, mixture.sample_rate, f"{source}: mean of {len(draws)} draws")
-    return names
+
+@restoring
+def dequantise(
+    files: options.Files,
+    bits: Annotated[
+        str,
+        typer.Option(
+            "--bits",
+            metavar="N|auto",
+            help="To how many bits it was rounded; auto finds it.",
+            rich_help_panel=_FAULT,
+        ),
+    ] = AUTO,
+    **common: Any,
+) -> None:
+    """Undo rounding to few bits: every sample stays inside its step. The result has 16 bits at least."""
+    run(files, job_of("dequantise", [Wanted("quantise", bits)], common))
 
 
-def _completed(
-    report: Mapping[str, Any], path: Path, sha256: str, job: Job, begun: Mapping[str, Path]
-) -> dict[str, Any]:
-    """The library's report and what only the command knows: which files, which options about them."""
-    references = {name: str(file) for name, file in job.references.items()}
-    init = {name: str(file) for name, file in begun.items()}
-    return {
-        **report,
-        "settings": {
-            **report["settings"],
-            "residual": job.residual,
-            "references": references,
-            "spread": job.spread,
-            "init": init,
-        },
-        "input": {**report["input"], "path": str(path), "sha256": sha256},
-    }
+@restoring
+def denoise(
+    files: options.Files,
+    noise_db: Annotated[
+        str,
+        typer.Option(
+            "--noise-db",
+            metavar="DB|auto",
+            help="White noise so far below the sound; auto measures it, coloured too.",
+            rich_help_panel=_FAULT,
+        ),
+    ] = AUTO,
+    noise_profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--noise-profile",
+            metavar="FILE",
+            help="A recording of the noise alone.",
+            show_default=False,
+            rich_help_panel=_FAULT,
+        ),
+    ] = None,
+    **common: Any,
+) -> None:
+    """Take out stationary noise, white or coloured."""
+    run(files, job_of("denoise", [Wanted("noise", noise_db)], common, noise_profile=noise_profile))
+
+
+@restoring
+def restore(
+    files: options.Files,
+    ops: Annotated[
+        str | None,
+        typer.Option(
+            "--ops",
+            metavar="CHAIN",
+            help="What happened, in order: 'lowpass:4000 | clip:auto | gap:1.1-1.3'. Without it "
+            "the file is examined and a chain proposed.",
+            show_default=False,
+            rich_help_panel=_FAULT,
+        ),
+    ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Go on with what was found without asking.", rich_help_panel=_FAULT),
+    ] = False,
+    **common: Any,
+) -> None:
+    """Undo several faults at once, with one posterior; without --ops the file is examined first."""
+    wanted = None if ops is None else parse_chain(ops)
+    confirm = None
+    if ops is None and not yes and not common["dry_run"]:
+        if not sys.stdin.isatty():
+            raise SettingError("nobody is there to ask; add --yes to go on with what is found, or give --ops")
+        confirm = typer.confirm
+    run(files, job_of("restore", wanted, common, confirm=confirm))
+
+
+COMMANDS: Sequence[tuple[str, Any]] = (
+    ("upsample", upsample),
+    ("inpaint", inpaint),
+    ("declip", declip),
+    ("dequantise", dequantise),
+    ("denoise", denoise),
+    ("restore", restore),
+)

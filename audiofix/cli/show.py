@@ -119,6 +119,41 @@ def plan(planned: Plan, folder: object) -> None:
     )
 
 
+def restoration(report: Mapping[str, Any]) -> None:
+    """The final report of one restored file: figures where measured, what was changed, place."""
+    scores, baseline = report.get("scores"), report.get("baseline") or {}
+    if scores:
+        other = baseline.get("scores") or {}
+        heads = ("figure", "before", "after", *(("classical",) if other else ()))
+        rows = [
+            [
+                name,
+                f"{one['before']:.2f}",
+                f"{one['after']:.2f}",
+                *([f"{other[name]['after']:.2f}"] if other else []),
+            ]
+            for name, one in scores.items()
+        ]
+        table(heads, rows)
+    pairs = {"faults": "; ".join(fault["found"] for fault in report["faults"])}
+    pairs |= {"changed": changed(report["change"])}
+    pairs |= {"speed": f"{report['seconds_per_audio_second']:.3g} s per audio second"}
+    pairs |= {"models": ", ".join(model["name"] for model in report["models"])}
+    pairs |= {"compared": baseline["method"]} if baseline else {}
+    facts({**pairs, **report["output"]["files"]})
+    for note in report.get("notes", []):
+        say(f"note: {note}")
+
+
+def changed(change: Mapping[str, Any]) -> str:
+    """The line that proves what was touched."""
+    outside, level = change["largest_outside"], f"level {change['level_db']:+.2f} dB"
+    count = f"{change['samples']} of {change['of']} samples"
+    if outside is None:
+        return f"{count}, {level}"
+    return f"{count}, largest change outside the damage {outside:.2g}, {level}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the units a person would use."""
     if seconds < 90:

@@ -3,7 +3,9 @@
 The short-time Fourier transform is cut into bands of unequal width and patches of a few frames; each (patch,
 band) is a token of some hundred features. A block mixes neighbouring patches (depthwise, dilated), each token
 by itself (gated, dense), and all bands of a patch through a bottleneck. The output is, for each clean waveform,
-complex factors for the spectra that came in plus a spectrum of its own.
+complex factors for the spectra that came in plus a spectrum of its own. Where it is told to (`local`), also the
+variance of the clean signal in each bin: a denoiser scaled by one number for the whole spectrum cannot clean a
+bin 60 dB below the others as far as it could.
 
 After the design study's mixer; band splitting as in Luo & Yu 2023 (band-split RNN), noise level by scale and
 shift as in Karras et al. 2022. On CPUs it is bound by passes over memory, so widths are chosen for few tokens
@@ -23,6 +25,8 @@ from audiofix.nets.layers import SigmaEmbedding
 
 Trunk = Callable[[Tensor, Tensor], Tensor]
 TAPS = 5  # of the depthwise filter over patches
+# Steps of numbers that span many decades: logarithms of power above noise go in so, and of variance come out so.
+HEIGHT_STEP, LOG_STEP = 0.2, 4.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class MixerConfig:
     band_hidden: int = 96
     sigma_width: int = 32
     sigma_data: float = 0.1
+    local: bool = False  # estimate the clean variance of every bin and scale the output by what is uncertain there
 
     def __post_init__(self) -> None:
         sizes = (self.window, self.hop, self.patch, self.features, self.hidden, self.outputs)
@@ -54,6 +59,18 @@ class MixerConfig:
             raise ValueError(f"bands {self.bands} must hold {self.window // 2} bins in all")
         if self.inputs != self.recorded + self.outputs:
             raise ValueError("inputs are the recorded ones and one for each output")
+        if self.local and self.inputs > 1:
+            raise ValueError("local variances are estimated for one wave that goes in and comes out")
+
+    @property
+    def entering(self) -> int:
+        """Real numbers that a bin of a wave brings: a complex one, and where `local` how far it is above noise."""
+        return 3 if self.local else 2
+
+    @property
+    def leaving(self) -> int:
+        """Real numbers that a bin needs in all."""
+        return 2 * self.outputs * self.factors + self.local
 
     @property
     def factors(self) -> int:
@@ -123,8 +140,8 @@ class TimeFrequencyMixer(nn.Module):
         bands = sum(count for count, _ in c.bands)
         self.register_buffer("taper", torch.hann_window(c.window).sqrt(), persistent=False)
         self.embed = SigmaEmbedding(c.sigma_width)
-        into = [(count, width * c.patch * 2 * c.inputs) for count, width in c.bands]
-        out = [(count, width * c.patch * 2 * c.outputs * c.factors) for count, width in c.bands]
+        into = [(count, width * c.patch * c.entering * c.inputs) for count, width in c.bands]
+        out = [(count, width * c.patch * c.leaving) for count, width in c.bands]
         self.enter = nn.ParameterList(
             nn.Parameter(nn.init.normal_(torch.empty(count, size, c.features), std=size**-0.5))
             for count, size in into
@@ -152,9 +169,21 @@ class TimeFrequencyMixer(nn.Module):
 
         Returns (batch, output, time). `trunk`: `self.trunk` or a compiled form of it. Any time >= 1.
         """
-        spectra = self._spectra(x)
-        numbers = (trunk or self.trunk)(self._patches(spectra), self.embed(sigma))
-        return self._waves(numbers.float(), spectra, x.shape[-1])
+        return self.with_variance(x, sigma, trunk)[0]
+
+    def with_variance(
+        self, x: Tensor, sigma: Tensor, trunk: Trunk | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, and if `local` how far each bin is above noise: (batch, bin, frame), see `_scaled`."""
+        spectra = self.spectra(x)
+        numbers = (trunk or self.trunk)(self._patches(spectra, sigma), self.embed(sigma)).float()
+        numbers = numbers.unflatten(3, (self.config.patch, self.config.leaving))
+        result = self._products(numbers[..., : 2 * self.config.outputs * self.config.factors], spectra)
+        above = None
+        if self.config.local:
+            above = LOG_STEP * numbers[..., -1].permute(0, 2, 1, 3).flatten(2)
+            result, above = self._scaled(result, above, spectra, sigma)
+        return self._waves(result, x.shape[-1]), above
 
     def trunk(self, patches: Tensor, embedding: Tensor) -> Tensor:
         """(batch, patch, bin, number) to (batch, patch, bin, number'): all that has weights of its own."""
@@ -176,7 +205,7 @@ class TimeFrequencyMixer(nn.Module):
             first += bands
         return torch.cat(numbers, dim=2)
 
-    def _spectra(self, x: Tensor) -> Tensor:
+    def spectra(self, x: Tensor) -> Tensor:
         """(batch, wave, time) to complex (batch, wave, bin, frame), whole patches, without the Nyquist bin."""
         c = self.config
         # Frames of a whole number of patches; the last samples must lie under full overlap.
@@ -188,21 +217,54 @@ class TimeFrequencyMixer(nn.Module):
         )  # fmt: skip
         return found[:, : c.window // 2, :frames].unflatten(0, x.shape[:2])
 
-    def _patches(self, spectra: Tensor) -> Tensor:
+    def _patches(self, spectra: Tensor, sigma: Tensor) -> Tensor:
         """Complex (batch, wave, bin, frame) to (batch, patch, bin, number), magnitudes compressed to the root."""
         c = self.config
-        squeezed = spectra * (spectra.abs() + 1e-4).rsqrt()
-        parts = torch.view_as_real(squeezed).unflatten(3, (-1, c.patch))
+        parts = torch.view_as_real(spectra * (spectra.abs() + 1e-4).rsqrt())
+        if c.local:
+            level = self.noise_power(sigma)[:, None, None, None]
+            height = (spectra.real.square() + spectra.imag.square()) / level
+            parts = torch.cat([parts, HEIGHT_STEP * height.add(1e-2).log()[..., None]], dim=-1)
+        parts = parts.unflatten(3, (-1, c.patch))
         return parts.permute(0, 3, 2, 4, 1, 5).flatten(3)
 
-    def _waves(self, numbers: Tensor, spectra: Tensor, time: int) -> Tensor:
-        """Apply factors, add own spectra, (batch, patch, bin, number); back to (batch, output, time)."""
+    def _products(self, numbers: Tensor, spectra: Tensor) -> Tensor:
+        """Apply factors and add own spectra: (batch, patch, bin, frame of patch, number) to complex spectra."""
         c = self.config
-        parts = numbers.unflatten(3, (c.patch, c.outputs, c.factors, 2)).permute(0, 4, 5, 2, 1, 3, 6)
+        parts = numbers.unflatten(4, (c.outputs, c.factors, 2)).permute(0, 4, 5, 2, 1, 3, 6)
         complex_parts = torch.view_as_complex(parts.flatten(4, 5).contiguous())
         result = complex_parts[:, :, -1] + complex_parts[:, :, -2] * spectra[:, c.recorded :]
         for index in range(c.recorded):
             result = result + complex_parts[:, :, index] * spectra[:, index : index + 1]
-        frames = functional.pad(result, (0, 0, 0, 1)).flatten(0, 1)
+        return result
+
+    def noise_power(self, sigma: Tensor) -> Tensor:
+        """Mean power of the noise in a bin of the input at unit scale, (batch,)."""
+        share = self.taper.square().sum() / self.config.window
+        return share * sigma**2 / (sigma**2 + self.config.sigma_data**2)
+
+    def _scaled(
+        self, result: Tensor, change: Tensor, spectra: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Precondition every bin by a variance of its own.
+
+        Karras et al. 2022 write D = c_skip x + c_out F with c_skip = d^2 / (s^2 + d^2) and c_out = s sqrt(c_skip),
+        d the standard deviation of all data: the Wiener filter of a white source, and its error as scale. Here
+        the source of each bin has variance v: D = g x + s sqrt(g) F, g = v / (s^2 + v). `change` is
+        ln v - ln d^2; at 0 nothing changes. The scale outside is that of d, so the rest is made up here.
+        Returns the spectra and ln(v / s^2), both (batch, ..., bin, frame).
+        """
+        data, level = self.config.sigma_data, sigma[:, None, None]
+        total = level**2 + data**2
+        above = (change + 2 * (data / level).log()).clamp(-30.0, 30.0)
+        # Of two numbers close to 1 the difference, from what each lacks to 1.
+        more = level**2 / total - torch.sigmoid(-above)
+        shrink = (torch.sigmoid(above) * total).sqrt() / data
+        return shrink[:, None] * result + (more * total / (level * data))[:, None] * spectra, above
+
+    def _waves(self, spectra: Tensor, time: int) -> Tensor:
+        """Complex (batch, output, bin, frame) to (batch, output, time)."""
+        c = self.config
+        frames = functional.pad(spectra, (0, 0, 0, 1)).flatten(0, 1)
         waves = torch.istft(frames, c.window, c.hop, window=self.taper, normalized=True, length=time)
-        return waves.unflatten(0, result.shape[:2])
+        return waves.unflatten(0, spectra.shape[:2])

@@ -16,6 +16,14 @@ def standard_deviation(draws: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(draws)).std(dim=0)
 
 
+def level_db(wave: Tensor) -> Tensor:
+    """Spectrogram of (time,) in dB, (bin, frame), not below -200. Outside the recording is silence."""
+    spectrum = torch.stft(
+        wave.float(), WINDOW, HOP, window=torch.hann_window(WINDOW), pad_mode="constant", return_complex=True
+    )
+    return 20 * torch.log10(spectrum.abs() + 1e-10)
+
+
 def certainty_db(draws: Sequence[Tensor], floor_db: float = FLOOR_DB) -> tuple[Tensor, Tensor]:
     """Spectrogram of the draws and how far they lie apart in it, both (bin, frame), dB.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,23 @@ def mixer_forward(net: TimeFrequencyMixer, compiled: bool) -> Any:
     """The network, its trunk compiled where that is wanted; transforms with complex numbers stay as they are."""
     if not compiled:
         return net
-    forward = partial(net, trunk=torch.compile(net.trunk, dynamic=False))
-    forward.config = net.config  # type: ignore[attr-defined]
-    return forward
+    return CompiledMixer(net)
+
+
+class CompiledMixer:
+    """A mixer whose trunk is compiled."""
+
+    def __init__(self, net: TimeFrequencyMixer) -> None:
+        self.config, self.spectra, self.noise_power = net.config, net.spectra, net.noise_power
+        self._net, self._trunk = net, torch.compile(net.trunk, dynamic=False)
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """As the mixer."""
+        return self._net(x, sigma, self._trunk)
+
+    def with_variance(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As the mixer's."""
+        return self._net.with_variance(x, sigma, self._trunk)
 
 
 def noise_generator(generator: np.random.Generator) -> torch.Generator:

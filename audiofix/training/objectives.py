@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from audiofix.priors.inpainting import denoise_gaps
 from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
 from audiofix.priors.upsampling import denoise_highs
 
+QUIETEST_BIN = 2e-6  # amplitude of noise, -114 dB re full scale, below which it is no use to tell how quiet it is
 QUIETEST = 1e-7  # power of an upper band, -70 dB re full scale, below which windows count less
 
 
@@ -43,6 +45,30 @@ def denoising_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor) -
     data = net.config.sigma_data
     weight = 1 / sigma**2 + 1 / data**2
     return weight * (denoised - clean).square().mean(dim=1)
+
+
+def local_error(net: Any, clean: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """`denoising_error`, and bin by bin how badly the error fits the variance that the network gives for it.
+
+    The second is the mean over bins of ln p + |e|^2 / p, twice the negative log-density of the denoiser's error e
+    under a complex normal distribution of variance p, up to constants; both relative to the noise, so that 1 is no
+    better than the noisy bin. Its minimum over the mean is the posterior mean, with a weight 1 / p that lets a bin
+    60 dB below the others count as much as they do (Nix & Weigend 1994). p has a floor of
+    QUIETEST_BIN: nothing is to be learnt from digital silence. clean, noise: (batch, time); sigma: (batch,).
+    Returns two (batch,).
+    """
+    data, level = net.config.sigma_data, sigma[:, None]
+    total = (level**2 + data**2).sqrt()
+    noisy = clean + level * noise
+    found, above = net.with_variance((noisy / total)[:, None], sigma)
+    error = (data / total) ** 2 * noisy + level * data / total * found[:, 0] - clean
+    spectrum = net.spectra((error / total)[:, None])[:, 0]
+    power = net.noise_power(sigma)[:, None, None]
+    floor = (QUIETEST_BIN / sigma)[:, None, None] ** 2
+    variance = torch.sigmoid(above) + floor
+    relative = (spectrum.real.square() + spectrum.imag.square()) / power
+    fit = (variance.log() + relative / variance).mean(dim=(1, 2))
+    return (1 / sigma**2 + 1 / data**2) * error.square().mean(dim=1), fit
 
 
 def sliced_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor, probe: Tensor) -> Tensor:

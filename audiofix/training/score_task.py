@@ -14,7 +14,9 @@ from audiofix.priors.score_network import ScorePrior
 from audiofix.training.batches import gains, mixer_forward, noise_generator, noisy_batch, valid_clips
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder
-from audiofix.training.objectives import denoising_error, sliced_error
+from audiofix.training.objectives import denoising_error, local_error, sliced_error
+
+FIT_WEIGHT = 0.2  # of the fit of each bin beside the error of all
 
 
 class ScoreTask:
@@ -33,11 +35,17 @@ class ScoreTask:
     def loss(
         self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
     ) -> Tensor:
-        """Denoising: squared error, where 1 is as bad as the Gaussian denoiser. Sliced: see `sliced_error`."""
+        """Denoising: squared error, where 1 is as bad as the Gaussian denoiser. Sliced: see `sliced_error`.
+
+        With local variances the fit of each bin is added: see `local_error`.
+        """
         clean, sigma, noise = noisy_batch(config, folders, generator)
         if config.objective == "sliced":
             probe = torch.randn(clean.shape, generator=noise_generator(generator))
             return sliced_error(forward, clean, sigma, noise, probe).mean()
+        if forward.config.local:
+            error, fit = local_error(forward, clean, sigma, noise)
+            return (error + FIT_WEIGHT * fit).mean()
         return denoising_error(forward, clean, sigma, noise).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:

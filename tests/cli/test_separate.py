@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from audiofix.cli import show
-from audiofix.cli.restore import MOST_DRAWS
+from audiofix.cli.separate import MOST_DRAWS
 from audiofix.errors import DivergenceError
 from audiofix.separation import QUALITIES
 from tests.cli.conftest import files_under

@@ -1,0 +1,52 @@
+"""A finite first guess of a damaged recording, by classical methods: what a chain starts from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiofix.baselines import declipping, dequantising
+from audiofix.baselines.declipping import declip_interpolated, declip_sparse
+from audiofix.baselines.dequantising import dequantise_sparse
+from audiofix.damages import Cut, Fault, LostSamples, Rounded
+from audiofix.operators.autoregression import janssen
+from audiofix.operators.gap import FILL_ORDERS, fill_iterations
+
+PRIOR_RATE = 16000  # at which the orders of the fills were chosen; others get the same time
+
+
+def first_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor:
+    """(channel, time) with gaps filled by autoregression, clipped peaks by interpolation; never not-a-number."""
+    guess = torch.where(samples.isfinite(), samples, 0.0)
+    spans = sorted(span for fault in faults if isinstance(fault, LostSamples) for span in fault.spans)
+    if spans:
+        order = min(4 * FILL_ORDERS[0], FILL_ORDERS[0] * max(1, round(sample_rate / PRIOR_RATE)))
+        filled = [janssen(row.double().numpy(), spans, order, fill_iterations) for row in guess]
+        guess = torch.from_numpy(np.stack(filled)).to(guess)
+    for fault in faults:
+        if isinstance(fault, Cut):
+            whole = [declip_interpolated(row.double().numpy(), fault.low, fault.high) for row in guess]
+            guess = torch.from_numpy(np.stack(whole)).to(guess)
+    return guess
+
+
+def sparse_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor | None:
+    """(channel, time) declipped or dequantised by consistent sparsity; None where more is wrong."""
+    if len(faults) != 1 or not isinstance(faults[0], Cut | Rounded):
+        return None
+    (fault,) = faults
+    # Frames of the same time at any rate: a power of two near it.
+    longer = 2 ** round(math.log2(sample_rate / PRIOR_RATE))
+    rows = samples.double().numpy()
+    if isinstance(fault, Cut):
+        how = replace(declipping.SPARSE, frame=max(64, int(declipping.SPARSE.frame * longer)))
+        found = [declip_sparse(row, fault.low, fault.high, how) for row in rows]
+    else:
+        how = replace(dequantising.SPARSE, frame=max(64, int(dequantising.SPARSE.frame * longer)))
+        found = [dequantise_sparse(row, fault.step, fault.offset, how) for row in rows]
+    return torch.from_numpy(np.stack(found)).to(samples)

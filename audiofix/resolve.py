@@ -1,0 +1,176 @@
+"""From faults as users name them to faults with numbers; what is `auto` is measured, with the evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded
+from audiofix.errors import SettingError
+from audiofix.faultlist import AUTO, Wanted
+from audiofix.faults.bandwidth import find_cutoff
+from audiofix.faults.clipping import find_clipping
+from audiofix.faults.depth import find_depth
+from audiofix.faults.gaps import find_gaps, merge_gaps, parse_gap
+from audiofix.faults.noise import find_noise
+from audiofix.types import Audio
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LISTED = 10  # found gaps that are printed one by one
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Faults in their order, and a line of evidence for each that was measured."""
+
+    faults: list[Fault] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+
+
+def resolve(
+    wanted: Sequence[Wanted],
+    audio: Audio,
+    spans: Sequence[tuple[int, int]] = (),
+    profile: Tensor | None = None,
+) -> Resolved:
+    """Faults of a recording as asked for.
+
+    `spans` are gaps that are known otherwise, from a list; `profile` the noise's, from a recording of it alone.
+    Gaps count as one fault, at the place of the first. Raises SettingError for what does not fit, or where auto
+    finds nothing.
+    """
+    lost, found, evidence = list(spans), list[Fault](), list[str]()
+    for one in wanted:
+        if one.kind == "gap":
+            lost += _gaps(one, audio, evidence)
+    for one in wanted:
+        if one.kind != "gap":
+            found.append(_MEASURED[one.kind](one.argument, audio, evidence, profile))
+        elif not any(isinstance(fault, LostSamples) for fault in found) and lost:
+            found.append(LostSamples(tuple(merge_gaps(lost, audio.length))))
+    if lost and not any(one.kind == "gap" for one in wanted):
+        found.append(LostSamples(tuple(merge_gaps(lost, audio.length))))
+    return Resolved(found, evidence)
+
+
+def examine(audio: Audio) -> tuple[list[Wanted], Resolved]:
+    """Look for every fault: the chain that is proposed, and it resolved, with the evidence.
+
+    In the order in which they usually come about: noise in the room, a low-pass, a clip, rounding, gaps. Noise is
+    only reported where nothing else was found: gaps and clips tell little about it.
+    """
+    wanted, resolved = list[Wanted](), Resolved()
+    for kind in ("lowpass", "clip", "quantise", "gap", "noise"):
+        if kind == "noise" and wanted:
+            continue
+        try:
+            one = resolve([Wanted(kind)], audio)
+        except SettingError:
+            continue
+        if one.faults:
+            wanted.append(Wanted(kind))
+            resolved.faults.extend(one.faults)
+            resolved.evidence.extend(one.evidence)
+    return wanted, resolved
+
+
+def _gaps(one: Wanted, audio: Audio, evidence: list[str]) -> list[tuple[int, int]]:
+    if one.argument != AUTO:
+        return [parse_gap(one.argument, audio.sample_rate)]
+    found = find_gaps(audio.samples, audio.sample_rate)
+    rate = audio.sample_rate
+    for gap in found[:LISTED]:
+        evidence.append(f"gap {gap.start / rate:.4f}-{gap.stop / rate:.4f} s: {gap.reason}")
+    if len(found) > LISTED:
+        evidence.append(f"and {len(found) - LISTED} more gaps")
+    if not found:
+        evidence.append("no gap found")
+    return [(gap.start, gap.stop) for gap in found]
+
+
+def _band(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+    if argument != AUTO:
+        hertz = _number(argument, "lowpass", "Hz")
+        if not 0 < hertz < audio.sample_rate / 2:
+            raise SettingError(
+                f"lowpass:{argument} does not lie between 0 and {audio.sample_rate / 2:g} Hz, half the file's rate"
+            )
+        return LostBand(hertz)
+    found = find_cutoff(torch.nan_to_num(audio.samples), audio.sample_rate)
+    if found is None:
+        raise SettingError(
+            "no roll-off was found: the file has its full band; give --cutoff HZ if it is missing"
+        )
+    evidence.append(f"roll-off at {found.hertz:.0f} Hz: {found.drop_db:.0f} dB less above it")
+    return LostBand(found.hertz)
+
+
+def _clip(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+    if argument != AUTO:
+        level = _number(argument, "clip", "a level from 0 to 1")
+        peak = float(torch.nan_to_num(audio.samples).abs().max())
+        if not 0 < level <= peak:
+            raise SettingError(
+                f"clip level {level:g}: nothing in the file reaches it (peak {peak:.4g}); give a lower one"
+            )
+        return Cut(-level, level)
+    found = find_clipping(torch.nan_to_num(audio.samples))
+    if found is None:
+        raise SettingError(
+            "no clipping was found: no level is hit by many samples in a row; give --level to say where"
+        )
+    levels = " and ".join(f"{v:.4g}" for v in (found.low, found.high) if math.isfinite(v))
+    evidence.append(f"clipped at {levels}: {found.count} samples, {100 * found.share:.2g} %")
+    return Cut(found.low, found.high)
+
+
+def _depth(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+    if argument != AUTO:
+        bits = _number(argument, "quantise", "bits, 2 to 16")
+        if not 2 <= bits <= 16:
+            raise SettingError(f"quantise:{argument} bits; give 2 to 16")
+        return Rounded(2.0 ** (1 - bits))
+    found = find_depth(torch.nan_to_num(audio.samples))
+    if found is None:
+        raise SettingError(
+            "no coarse grid was found: the samples are finer than 12 bits; give --bits to say otherwise"
+        )
+    evidence.append(f"all samples lie on a grid of {found.bits} bits (step {found.step:.4g})")
+    return Rounded(found.step, found.offset)
+
+
+def _noise(argument: str, audio: Audio, evidence: list[str], profile: Tensor | None) -> Fault:
+    if profile is not None:
+        return Noisy(profile.clamp(min=1e-6))
+    samples = torch.nan_to_num(audio.samples)
+    if argument != AUTO:
+        below = _number(argument, "noise", "dB below the sound")
+        power = float(samples.square().mean())
+        # What is recorded is sound and noise: the noise is that much below the sound alone.
+        return Noisy(torch.tensor([(power / (1 + 10 ** (below / 10))) ** 0.5]))
+    found = find_noise(samples, audio.sample_rate)
+    if found is None:
+        raise SettingError("no noise floor worth the name was found; give --noise-db to say how loud it is")
+    evidence.append(
+        f"noise of {20 * math.log10(found.std):.1f} dB re full scale, {found.db_below:.1f} dB below the sound"
+    )
+    return Noisy(found.profile.clamp(min=1e-6))
+
+
+_MEASURED = {"lowpass": _band, "clip": _clip, "quantise": _depth, "noise": _noise}
+
+
+def _number(text: str, kind: str, what: str) -> float:
+    try:
+        value = float(text.lower().removesuffix("hz").removesuffix("db").strip())
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SettingError(f"{kind}:{text} is no number; give {what}, or auto")
+    return value

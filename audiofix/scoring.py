@@ -1,0 +1,36 @@
+"""Figures against a clean recording, before and after."""
+
+from __future__ import annotations
+
+import torch
+
+from audiofix.audio.resample import resample
+from audiofix.errors import InputError
+from audiofix.numerics.metrics import FRAME, log_spectral_distance, si_sdr, snr
+from audiofix.types import Audio
+
+FIGURES = {"snr_db": snr, "si_sdr_db": si_sdr, "log_spectral_distance": log_spectral_distance}
+
+
+def against_reference(before: Audio, after: Audio, clean: Audio) -> dict[str, dict[str, float]]:
+    """SNR, SI-SDR and log-spectral distance of a recording and of what became of it, mean over channels.
+
+    Raises InputError where the reference has not the result's rate, channels and length.
+    """
+    for what in ("sample_rate", "channels", "length"):
+        if getattr(clean, what) != getattr(after, what):
+            raise InputError(
+                f"the reference has {getattr(clean, what)} {what.replace('_', ' ')}, the result "
+                f"{getattr(after, what)}; give the clean recording as the result should be"
+            )
+    damaged = resample(torch.nan_to_num(before.samples), before.sample_rate, after.sample_rate, after.length)
+    measured = {
+        name: f for name, f in FIGURES.items() if f is not log_spectral_distance or after.length > FRAME // 2
+    }
+    return {
+        name: {
+            "before": float(figure(damaged, clean.samples).mean()),
+            "after": float(figure(after.samples, clean.samples).mean()),
+        }
+        for name, figure in measured.items()
+    }

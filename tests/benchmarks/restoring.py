@@ -1,0 +1,264 @@
+"""All restoring commands on the fixed evaluation set, beside classical methods (protocol in eval/README.md).
+
+    python -m tests.benchmarks.restoring --every 4
+    python -m tests.benchmarks.restoring --tasks denoise --peers --domains speech
+    python -m tests.benchmarks.restoring --tasks upsample --draws 8 --every 8
+
+Each clip goes through `audiofix.repair.restore` as a command's file would, with the prior recognised from the
+sound; what happened to it is told exactly, to the classical methods too. Figures are means over clips, dB but for
+the log-spectral distance of upsampling. SNR: in gaps, over clipped samples (of one clip together), else over all.
+Writes benchmarks-out/NAME.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiofix.baselines.declipping import declip_interpolated, declip_sparse
+from audiofix.baselines.denoising import spectral_subtraction, wiener
+from audiofix.baselines.dequantising import dequantise_sparse
+from audiofix.baselines.upsampling import spectral_replication
+from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
+from audiofix.guesses import first_guess
+from audiofix.numerics.metrics import log_spectral_distance, snr
+from audiofix.operators.lowpass import decimate
+from audiofix.repair import restore
+from audiofix.runtime.memory import keep_freed_memory
+from audiofix.types import Audio
+from tests.benchmarks.janssen import gaps
+from tests.benchmarks.restore import DOMAINS, read_clips
+
+HERE, RATE = Path(__file__).parent, 16000
+Classical = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A damaged clip: the recording, what is told about it, what counts, and the classical methods for it."""
+
+    recorded: Audio
+    faults: list[Fault]
+    figure: Callable[[Tensor], float]
+    start: Tensor  # (time,) at 16 kHz: what the input's figure is of, and what classical methods are given
+    methods: dict[str, Classical]
+    to_rate: int | None = None
+
+
+def audio(wave: Tensor, rate: int = RATE) -> Audio:
+    """(time,) to a recording."""
+    return Audio(wave[None].clone(), rate)
+
+
+def upsampling(clip: Tensor, factor: float, _number: int) -> Case:
+    """Low-passed and decimated."""
+    low = decimate(clip, int(factor))
+    cut = RATE / 2 / factor * 0.9
+    start = torch.from_numpy(_sinc(low, int(factor), len(clip)))
+    return Case(
+        audio(low, RATE // int(factor)), [], lambda x: float(log_spectral_distance(x, clip)), start,
+        {"replication": lambda x: spectral_replication(x, RATE, cut)}, RATE,
+    )  # fmt: skip
+
+
+def _sinc(low: Tensor, factor: int, length: int) -> np.ndarray:
+    from audiofix.audio.resample import resample
+
+    return resample(low[None], RATE // factor, RATE, length)[0].numpy()
+
+
+def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
+    """Four gaps."""
+    lost = LostSamples(tuple(gaps(int(milliseconds))))
+    where = torch.zeros(len(clip), dtype=torch.bool)
+    for first, stop in lost.spans:
+        where[first:stop] = True
+    start = torch.where(where, 0.0, clip)
+    janssen: Classical = lambda x: first_guess(torch.from_numpy(x)[None], RATE, [lost])[0].numpy()  # noqa: E731
+    return Case(audio(start), [lost], lambda x: float(snr(x, clip, where)), start, {"janssen": janssen})
+
+
+def declipping(clip: Tensor, decibels: float, _number: int) -> Case:
+    """Clipped at the level that gives this SDR."""
+    low, high = 0.0, float(clip.abs().max())
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = float(snr(clip.clamp(-middle, middle), clip)) < decibels
+        low, high = (middle, high) if below else (low, middle)
+    level = float(torch.tensor(high))
+    start, where = clip.clamp(-level, level), clip.abs() >= level
+    return Case(
+        audio(start), [Cut(-level, level)], lambda x: float(snr(x, clip, where)), start,
+        {
+            "interpolated": lambda x: declip_interpolated(x, -level, level),
+            "sparse": lambda x: declip_sparse(x, -level, level),
+        },
+    )  # fmt: skip
+
+
+def dequantising(clip: Tensor, bits: float, _number: int) -> Case:
+    """Rounded to a uniform grid with silence on it."""
+    step = 2.0 ** (1 - bits)
+    start = (clip / step).round() * step
+    return Case(
+        audio(start), [Rounded(step)], lambda x: float(snr(x, clip)), start,
+        {"sparse": lambda x: dequantise_sparse(x, step, 0.0)},
+    )  # fmt: skip
+
+
+def denoising(clip: Tensor, decibels: float, number: int) -> Case:
+    """White noise so far below the clip, its level told."""
+    std = float(clip.square().mean().sqrt()) * 10 ** (-decibels / 20)
+    start = clip + std * torch.randn(clip.shape, generator=torch.Generator().manual_seed(number))
+    return Case(
+        audio(start), [Noisy(torch.tensor([std]))], lambda x: float(snr(x, clip)), start,
+        {"subtraction": lambda x: spectral_subtraction(x, std), "Wiener": lambda x: wiener(x, std)},
+    )  # fmt: skip
+
+
+TASKS: dict[str, tuple[Callable[[Tensor, float, int], Case], tuple[float, ...]]] = {
+    "upsample": (upsampling, (2, 4, 8)),
+    "inpaint": (inpainting, (20, 50, 100, 200)),
+    "declip": (declipping, (3, 7, 15)),
+    "dequantise": (dequantising, (4, 6, 8)),
+    "denoise": (denoising, (5, 10, 20)),
+}
+ENHANCERS = ("DTLN", "GTCRN")
+
+
+def enhancers(wanted: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Peers that enhance speech, by name; what cannot be had is left out."""
+    from tests.benchmarks import peers
+
+    found: dict[str, Callable[[Tensor], Tensor]] = {}
+    for peer in peers.PEERS if wanted else ():
+        name = peer.what.split(",")[0]
+        if name in ENHANCERS:
+            found[name] = peer.load(peers.fetch(peer, Path("benchmarks-out/peers")))
+    return found
+
+
+def best_delay(wave: Tensor, clip: Tensor) -> Tensor:
+    """A peer's output moved back by the delay, up to 512 samples, at which it fits best: (time,)."""
+    padded = torch.nn.functional.pad(wave, (0, 512))
+    moved = [padded[lag : lag + len(clip)] for lag in range(0, 513)]
+    return max(moved, key=lambda x: float((x * clip).sum()))
+
+
+def score(case: Case, qualities: list[str], draws: int | None, seed: int) -> dict[str, Any]:
+    """Figures of one clip: the input's, each classical method's, each quality's; seconds and calls of ours."""
+    length = len(case.start)
+    found: dict[str, Any] = {"input": case.figure(case.start)}
+    for name, method in case.methods.items():
+        began = time.perf_counter()
+        result = torch.from_numpy(np.ascontiguousarray(method(case.start.numpy()))).float()
+        found[name], found[f"{name} s"] = case.figure(result), time.perf_counter() - began
+    for quality in qualities:
+        began = time.perf_counter()
+        done = restore(case.recorded, case.faults, to_rate=case.to_rate, quality=quality, seed=seed)
+        found[f"{quality} s"] = time.perf_counter() - began
+        found[quality] = case.figure(done.audio.samples[0, :length])
+        found[f"{quality} calls"] = done.report["schedule"]["network_calls"]
+        found[f"{quality} recognised"] = done.report["settings"]["source"]
+    if draws and case.to_rate:
+        done = restore(case.recorded, case.faults, to_rate=case.to_rate, draws=draws, seed=seed)
+        each = [draw.samples[0, :length] for draw in done.draws]
+        found["each draw"] = float(np.mean([case.figure(x) for x in each]))
+        found["waves"] = each
+    return found
+
+
+def snr_of_draws(case: Case, clip: Tensor, each: list[Tensor]) -> dict[str, float]:
+    """SNR of the low-passed input, of one draw, of the mean of all; how well the known band came back, dB."""
+    spectra = [torch.fft.rfft(x.double()) for x in (each[0], case.start)]
+    known = slice(0, math.floor(0.85 * len(spectra[0]) * case.recorded.sample_rate / RATE))
+    off = (spectra[0] - spectra[1])[known].abs().square().sum() / spectra[1][known].abs().square().sum()
+    return {
+        "SNR input": float(snr(case.start, clip)),
+        "SNR draw": float(snr(each[0], clip)),
+        "SNR mean": float(snr(torch.stack(each).mean(dim=0), clip)),
+        "low band": float(10 * torch.log10(off)),
+    }
+
+
+def main() -> None:
+    """Run, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--eval", type=Path, default=HERE / "eval", help="folder with speech/ and piano/")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks-out"))
+    parser.add_argument("--name", default="restoring", help="of the files that are written")
+    parser.add_argument("--every", type=int, default=1, help="4: every fourth clip")
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--values", nargs="+", type=float, help="of the task; default: all")
+    parser.add_argument("--domains", nargs="+", default=list(DOMAINS))
+    parser.add_argument("--quality", nargs="+", default=["fast", "balanced"])
+    parser.add_argument("--draws", type=int, help="of upsampling, for their SNR and that of their mean")
+    parser.add_argument(
+        "--peers", action="store_true", help="DTLN and GTCRN on noisy speech (downloads them)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    keep_freed_memory()
+    torch.set_num_threads(os.cpu_count() or 1)
+    others = enhancers(options.peers)
+    rows: list[dict[str, Any]] = []
+    for task in options.tasks:
+        make, values = TASKS[task]
+        for domain in options.domains:
+            clips = read_clips(options.eval, domain, options.every)
+            for value in options.values or values:
+                found = []
+                for number, clip in enumerate(clips):
+                    case = make(clip, value, number)
+                    one = score(case, options.quality, options.draws, options.seed)
+                    if "waves" in one:
+                        one |= snr_of_draws(case, clip, one.pop("waves"))
+                    if task == "denoise" and domain == "speech":
+                        one |= {n: case.figure(best_delay(f(case.start), clip)) for n, f in others.items()}
+                    found.append(one)
+                rows.append(
+                    {
+                        "task": task,
+                        "domain": domain,
+                        "value": value,
+                        "clips": len(clips),
+                        **means(found, clips),
+                    }
+                )
+                print(rows[-1], flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    settings = {k: v for k, v in vars(options).items() if not isinstance(v, Path)}
+    text = json.dumps({"settings": settings, "rows": rows}, indent=1)
+    (options.out / f"{options.name}.json").write_text(text + "\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
+    (options.out / f"{options.name}.md").write_text("\n".join(lines) + "\n")
+
+
+def means(found: list[dict[str, Any]], clips: Tensor) -> dict[str, Any]:
+    """Mean of every figure; seconds become seconds per second; how often the domain was recognised as what."""
+    result: dict[str, Any] = {}
+    for name in found[0]:
+        values = [one[name] for one in found]
+        if isinstance(values[0], str):
+            result[name] = " ".join(f"{v}:{values.count(v)}" for v in sorted(set(values)))
+        else:
+            mean = float(np.mean(values))
+            result[name] = round(mean / (clips.shape[1] / RATE) if name.endswith(" s") else mean, 3)
+    return result
+
+
+if __name__ == "__main__":
+    main()
