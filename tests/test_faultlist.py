@@ -20,7 +20,7 @@ ARGUMENTS = st.text(
         ("clip", [("clip", AUTO)]),
         ("clip:auto", [("clip", AUTO)]),
         ("lowpass:4000", [("lowpass", "4000")]),
-        (" lowpass : 4000 Hz |clip:auto| gap:1.1-1.3 ", [("lowpass", "4000 Hz"), ("clip", AUTO), ("gap", "1.1-1.3")]),
+        (" lowpass : 40 Hz |clip:auto| gap:1-1.3 ", [("lowpass", "40 Hz"), ("clip", AUTO), ("gap", "1-1.3")]),
         ("gap:1-2|gap:3+0.5|gap", [("gap", "1-2"), ("gap", "3+0.5"), ("gap", AUTO)]),
         ("noise:20|quantise:8", [("noise", "20"), ("quantise", "8")]),
         ("gap:0:30-0:31", [("gap", "0:30-0:31")]),

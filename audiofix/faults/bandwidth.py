@@ -13,7 +13,7 @@ from audiofix.faults.frames import WIDTH, power_frames
 _LOUD_DB = -30.0  # relative to the loudest frame
 _DROP_DB = 25.0
 _FAR, _NEAR = 450.0, 150.0  # Hz: from so far to so near below an edge is the band, so near above it the floor
-_FADE = 0.33  # of the drop that may be lost on as many Hz before: more, and the sound fades
+_FADE = 0.4  # of the drop that may be lost on as many Hz before: more, and the sound fades
 _SMOOTH = 100.0  # Hz
 _HIGHEST = 0.93  # of Nyquist: higher ones are the filters of converters
 
@@ -77,7 +77,8 @@ def _steepest(level: NDArray[np.float64], step: float, smooth: int) -> Cutoff | 
     drops = below - highest[edges + near]
     best = int(np.argmax(drops))
     fade = medians[edges[best] - 2 * far] - below[best]
-    if drops[best] < _DROP_DB or fade > _FADE * drops[best]:
+    # A gentle filter drops little more than it faded just before.
+    if drops[best] - max(0.0, fade) < _DROP_DB or fade > _FADE * drops[best]:
         return None
     last = int(np.flatnonzero(level[: top + 1] >= below[best] - drops[best] / 2)[-1])
     hertz = (last - smooth // 2) * step  # smoothing carries the edge that far

@@ -219,7 +219,7 @@ def test_an_output_may_be_a_spectrum_of_its_own(length: int) -> None:
 
     def trunk(patches: Tensor, _: Tensor) -> Tensor:
         """(batch, output, bin, frame) to (batch, patch, bin, frame in it, output, factor, part)."""
-        parts = torch.view_as_real(net._spectra(wanted)).unflatten(3, (-1, net.config.patch))
+        parts = torch.view_as_real(net.spectra(wanted)).unflatten(3, (-1, net.config.patch))
         numbers = torch.zeros(*patches.shape[:3], net.config.patch, 2, net.config.factors, 2).double()
         numbers[..., -1, :] = parts.permute(0, 3, 2, 4, 1, 5)
         return numbers.flatten(3)
