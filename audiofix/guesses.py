@@ -37,9 +37,9 @@ def first_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> T
 
 def sparse_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor | None:
     """(channel, time) declipped or dequantised by consistent sparsity; None where more is wrong."""
-    if len(faults) != 1 or not isinstance(faults[0], Cut | Rounded):
+    fault = faults[0] if len(faults) == 1 else None
+    if not isinstance(fault, Cut | Rounded):
         return None
-    (fault,) = faults
     # Frames of the same time at any rate: a power of two near it.
     longer = 2 ** round(math.log2(sample_rate / PRIOR_RATE))
     rows = samples.double().numpy()

@@ -115,7 +115,9 @@ def _clip(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | N
     if argument != AUTO:
         level = _number(argument, "clip", "a level from 0 to 1")
         peak = float(torch.nan_to_num(audio.samples).abs().max())
-        if not 0 < level <= peak:
+        if level <= 0:
+            raise SettingError(f"clip level {level:g}; give one above 0")
+        if level > peak:
             raise SettingError(
                 f"clip level {level:g}: nothing in the file reaches it (peak {peak:.4g}); give a lower one"
             )
@@ -133,8 +135,8 @@ def _clip(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | N
 def _depth(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
     if argument != AUTO:
         bits = _number(argument, "quantise", "bits, 2 to 16")
-        if not 2 <= bits <= 16:
-            raise SettingError(f"quantise:{argument} bits; give 2 to 16")
+        if not 2 <= bits <= 16 or bits != int(bits):
+            raise SettingError(f"quantise:{argument} bits; give a whole number, 2 to 16")
         return Rounded(2.0 ** (1 - bits))
     found = find_depth(torch.nan_to_num(audio.samples))
     if found is None:
@@ -151,6 +153,8 @@ def _noise(argument: str, audio: Audio, evidence: list[str], profile: Tensor | N
     samples = torch.nan_to_num(audio.samples)
     if argument != AUTO:
         below = _number(argument, "noise", "dB below the sound")
+        if not -20 <= below <= 120:
+            raise SettingError(f"noise:{argument} dB below the sound; give -20 to 120")
         power = float(samples.square().mean())
         # What is recorded is sound and noise: the noise is that much below the sound alone.
         return Noisy(torch.tensor([(power / (1 + 10 ** (below / 10))) ** 0.5]))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Confirm = Callable[[str], bool]
 
+_ALIASES = {".aif": ".aiff", ".aifc": ".aiff", ".oga": ".ogg", ".wave": ".wav"}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -47,10 +49,11 @@ def run(paths: Sequence[Path], job: Job) -> None:
     places = targets.destinations(files, job.destination)
     if job.reference and len(files) > 1:
         raise SettingError(f"--reference is for one file and {len(files)} are given; give one at a time")
-    for_each(files, lambda path: _one(path, places[path], job), job.dry_run)
+    given = [*files, *(file for file in (job.reference, job.gaps_file, job.noise_profile) if file)]
+    for_each(files, lambda path: _one(path, places[path], given, job), job.dry_run)
 
 
-def _one(path: Path, place: Path, job: Job) -> None:
+def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
     from audiofix.audio.files import read_audio
     from audiofix.runtime.memory import keep_freed_memory
 
@@ -58,7 +61,10 @@ def _one(path: Path, place: Path, job: Job) -> None:
     resolved = _resolve(audio, path, job)
     if resolved is None:
         return
-    targets.check_before(place, [path], audio, job.overwrite)
+    more = [".png"] if job.plot else []
+    more += [f".baseline{suffix}" for suffix in sorted(targets.SUFFIXES)] if job.compare else []
+    targets.check_before(place, given, audio, job.overwrite, more)
+    clean = _reference(audio, job)
     keep_freed_memory()
     if job.dry_run:
         _tell_cost(audio, path, place, resolved, job)
@@ -71,8 +77,8 @@ def _one(path: Path, place: Path, job: Job) -> None:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     report["input"] |= {"path": str(path), "sha256": sha256}
-    report["scores"] = _scores(result, audio, job)
-    _write(audio, result, resolved, place, job, report)
+    report["scores"] = _scores(audio, result.audio, clean)
+    _write(audio, result, resolved, place, clean, job, report)
     if job.as_json:
         show.say(output.dump_json(report))
     else:
@@ -90,24 +96,35 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
             for line in resolved.evidence:
                 show.say(f"{path.name}: {line}")
         if not wanted:
-            show.say(f"{path.name}: no fault was found; name one with --ops, such as --ops 'lowpass:4000'")
+            _leave(
+                path, job, resolved, "no fault was found; name one with --ops, such as --ops 'lowpass:4000'"
+            )
             return None
         if (
             job.confirm is not None
             and not job.dry_run
             and not job.confirm(f"{path.name}: restore as {listed}?")
         ):
-            show.say(f"{path.name}: left as it is")
+            _leave(path, job, resolved, "left as it is")
             return None
         return resolved
-    resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(job))
+    resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(audio, job))
     if not job.as_json:
         for line in resolved.evidence:
             show.say(f"{path.name}: {line}")
     if not resolved.faults and job.settings.get("to_rate") is None:
-        show.say(f"{path.name}: nothing to restore was found")
+        _leave(path, job, resolved, "nothing to restore was found")
         return None
     return resolved
+
+
+def _leave(path: Path, job: Job, resolved: Resolved, why: str) -> None:
+    """Say that nothing was written, and why: a line of text or of JSON."""
+    if not job.as_json:
+        show.say(f"{path.name}: {why}")
+        return
+    found: dict[str, Any] = {"task": job.task, "input": {"path": path}, "faults": [], "output": None}
+    show.say(output.dump_json({**found, "evidence": resolved.evidence, "notes": [why]}))
 
 
 def _spans(audio: Audio, job: Job) -> list[tuple[int, int]]:
@@ -116,13 +133,20 @@ def _spans(audio: Audio, job: Job) -> list[tuple[int, int]]:
     return read_gaps(job.gaps_file, audio.sample_rate) if job.gaps_file else []
 
 
-def _profile(job: Job) -> Any:
+def _profile(audio: Audio, job: Job) -> Any:
+    """Of the recording of noise alone, at the rate of `audio`."""
     if job.noise_profile is None:
         return None
+    from torch.nn.functional import interpolate
+
     from audiofix.audio.files import read_audio
+    from audiofix.damages import at_other_rate
     from audiofix.faults.noise import profile_of
 
-    return profile_of(read_audio(job.noise_profile).samples)
+    noise = read_audio(job.noise_profile)
+    profile = profile_of(noise.samples)
+    moved = at_other_rate(profile, noise.sample_rate, audio.sample_rate)
+    return interpolate(moved[None, None], len(profile), mode="linear", align_corners=True)[0, 0]
 
 
 def _tell_cost(audio: Audio, path: Path, place: Path, resolved: Resolved, job: Job) -> None:
@@ -144,71 +168,97 @@ def _tell_cost(audio: Audio, path: Path, place: Path, resolved: Resolved, job: J
         show.facts(facts)
 
 
-def _scores(result: Repair, audio: Audio, job: Job) -> dict[str, Any] | None:
+def _reference(audio: Audio, job: Job) -> Audio | None:
+    """The clean recording, which fits what will come of `audio`."""
     if job.reference is None:
         return None
     from audiofix.audio.files import read_audio
+    from audiofix.scoring import check_reference
+
+    clean, rate = read_audio(job.reference), job.settings.get("to_rate") or audio.sample_rate
+    check_reference(clean, rate, audio.channels, -(-audio.length * rate // audio.sample_rate))
+    return clean
+
+
+def _scores(audio: Audio, after: Audio, clean: Audio | None) -> dict[str, Any] | None:
+    if clean is None:
+        return None
     from audiofix.scoring import against_reference
 
-    return against_reference(audio, result.audio, read_audio(job.reference))
+    return against_reference(audio, after, clean)
 
 
 def _write(
-    audio: Audio, result: Repair, resolved: Resolved, place: Path, job: Job, report: dict[str, Any]
-) -> None:
+    audio: Audio, result: Repair, resolved: Resolved, place: Path, clean: Audio | None, job: Job,
+    report: dict[str, Any],
+) -> None:  # fmt: skip
     """The restored file, its draws, baseline and picture, and the report; what was written is added to that."""
     from audiofix.audio.files import output_format, peak_of, quantise, write_audio, write_bytes_atomically
 
     restored = result.audio
-    container, subtype, suffix = output_format(restored, peak_of(restored.samples, audio.subtype))
-    if (container, subtype) != (audio.container, audio.subtype):
-        report["notes"].append(
-            f"written as {container} {subtype}: {audio.container} {audio.subtype} cannot hold the result (peak "
-            f"{float(restored.samples.abs().max()):.3g})"
-        )
-
-    def written(one: Audio, name: str) -> str:
-        file = place.parent / name
-        write_audio(file, dataclasses.replace(
-            one, samples=quantise(one.samples, subtype), container=container, subtype=subtype
-        ))  # fmt: skip
-        return str(file)
-
-    # A suffix that was wanted stays, as long as it says what is inside.
-    end = place.suffix if place.suffix.lower() == suffix else suffix
-    files = {"restored": written(restored, place.stem + end)}
-    for number, draw in enumerate(result.draws, 1):
-        files[f"draw {number}"] = written(draw, f"{place.stem}.draw{number}{suffix}")
+    like = _like(restored, resolved)
+    base = None
     if job.compare:
         from audiofix.compare import METHODS, classical
 
         faults = _faults_at(resolved, result, audio)
-        base = dataclasses.replace(
-            restored, samples=classical(_at(audio, restored), restored.sample_rate, faults)
-        )
-        container, subtype, suffix = output_format(base, peak_of(base.samples, subtype))
-        files["baseline"] = written(base, f"{place.stem}.baseline{suffix}")
-        report["baseline"] = {
-            "method": ", ".join(dict.fromkeys(METHODS[f.kind] for f in faults)),
-            "scores": _baseline_scores(base, audio, job),
-        }
+        samples = classical(_at(audio, restored), restored.sample_rate, faults)
+        base = dataclasses.replace(restored, samples=samples)
+        method = ", ".join(dict.fromkeys(METHODS[fault.kind] for fault in faults))
+        report["baseline"] = {"method": method, "scores": _scores(audio, base, clean)}
+
+    def written(one: Audio, stem: str) -> str:
+        container, subtype, suffix = output_format(like, peak_of(one.samples, like.subtype))
+        # A suffix that was wanted stays, as long as it says what is inside.
+        wanted = place.suffix.lower()
+        file = place.parent / (stem + (place.suffix if _ALIASES.get(wanted, wanted) == suffix else suffix))
+        samples = quantise(one.samples, subtype)
+        write_audio(file, dataclasses.replace(one, samples=samples, container=container, subtype=subtype))
+        return str(file)
+
+    files = {"restored": written(restored, place.stem)}
+    for number, draw in enumerate(result.draws, 1):
+        files[f"draw {number}"] = written(draw, f"{place.stem}.draw{number}")
+    if base is not None:
+        files["baseline"] = written(base, f"{place.stem}.baseline")
     if job.plot:
         from audiofix.cli.picture import save_restoration
 
         files["picture"] = str(place.parent / f"{place.stem}.png")
         save_restoration(Path(files["picture"]), _at(audio, restored), restored.samples, restored.sample_rate)
     files["report"] = str(place.parent / f"{place.stem}.report.json")
+    container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
+    report["notes"] += _format_notes(audio, restored, (container, subtype), place, Path(files["restored"]))
     report["output"] = {"files": files, "container": container, "subtype": subtype}
     write_bytes_atomically(Path(files["report"]), (output.dump_json(report, indent=2) + "\n").encode())
 
 
-def _baseline_scores(base: Audio, audio: Audio, job: Job) -> dict[str, Any] | None:
-    if job.reference is None:
-        return None
-    from audiofix.audio.files import read_audio
-    from audiofix.scoring import against_reference
+def _like(restored: Audio, resolved: Resolved) -> Audio:
+    """The format that is aimed at: the recording's, but 16 bits at least where rounding was undone."""
+    rounded = any(fault.kind == "quantise" for fault in resolved.faults)
+    few = rounded and restored.subtype in ("PCM_U8", "PCM_S8")
+    return dataclasses.replace(restored, subtype="PCM_16") if few else restored
 
-    return against_reference(audio, base, read_audio(job.reference))
+
+def _format_notes(
+    audio: Audio, restored: Audio, written: tuple[str, str], place: Path, file: Path
+) -> list[str]:
+    """What a user has to know of the format that was written."""
+    container, subtype = written
+    notes, came = [], f"{audio.container} {audio.subtype}"
+    if written != (audio.container, audio.subtype):
+        notes.append(
+            f"written as {container} {subtype}: {came} cannot hold the result (peak "
+            f"{float(restored.samples.abs().max()):.3g}, {restored.sample_rate} Hz)"
+        )
+    elif file.suffix != place.suffix:
+        notes.append(f"written as {file.name}, not {place.name}: results keep the recording's format, {came}")
+    if not subtype.startswith(("PCM_", "ALAC_", "FLOAT", "DOUBLE")):
+        notes.append(
+            f"{container} {subtype} codes samples anew, those that were kept too; convert the recording to wav "
+            "first to keep them bit for bit"
+        )
+    return notes
 
 
 def _at(audio: Audio, restored: Audio) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from audiofix.errors import SettingError
 from audiofix.faultlist import AUTO, Wanted, parse_chain
 
 _FAULT = "What is wrong"
+_HIGHEST = 768_000  # Hz
 
 
 @restoring
@@ -27,6 +29,7 @@ def upsample(
             "--to",
             metavar="HZ",
             min=1,
+            max=_HIGHEST,
             help="Rate of the result.",
             show_default=False,
             rich_help_panel=_FAULT,
@@ -183,7 +186,7 @@ def restore(
     if ops is None and not yes and not common["dry_run"]:
         if not sys.stdin.isatty():
             raise SettingError("nobody is there to ask; add --yes to go on with what is found, or give --ops")
-        confirm = typer.confirm
+        confirm = functools.partial(typer.confirm, err=True)  # stdout is for results
     run(files, job_of("restore", wanted, common, confirm=confirm))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,14 +59,26 @@ def destinations(files: Sequence[Path], destination: Path) -> dict[Path, Path]:
     return places
 
 
-def check_before(place: Path, inputs: Sequence[Path], audio: Audio, overwrite: bool) -> None:
-    """Refuse before computing what could not be written after it. Raises OutputError."""
+def check_before(
+    place: Path, given: Sequence[Path], audio: Audio, overwrite: bool, more: Sequence[str] = ()
+) -> None:
+    """Refuse before computing what could not be written after it.
+
+    given: files of this run that are never replaced; more: ends of names that are written beside the result, such
+    as ".png". Raises OutputError.
+    """
     from audiofix.audio.files import bytes_needed, check_space
 
-    for file in inputs:
-        if os.path.realpath(file) == os.path.realpath(place):
-            raise OutputError(f"{place} is the recording itself, which is never replaced; give another -o")
-    taken = [p for p in place.parent.glob(f"{_escaped(place.stem)}.*") if p.suffix.lower() in SUFFIXES]
+    taken = _taken(place, more)
+    there = {os.path.realpath(file) for file in taken}
+    for file in given:
+        if os.path.realpath(file) in there:
+            raise OutputError(
+                f"{file} is read by this run and never replaced, and a result would get its name; give another -o"
+            )
+    folder = next((file for file in taken if file.is_dir()), None)
+    if folder is not None:
+        raise OutputError(f"{folder} is a folder, not a file; choose another place with -o")
     if taken and not overwrite:
         raise OutputError(
             f"{taken[0]} exists already; add --overwrite to replace it, or choose another place with -o"
@@ -80,5 +93,12 @@ def check_before(place: Path, inputs: Sequence[Path], audio: Audio, overwrite: b
     check_space(nearest, bytes_needed(audio.channels, audio.length, "FLOAT"))
 
 
-def _escaped(text: str) -> str:
-    return "".join(f"[{c}]" if c in "[]*?" else c for c in text)
+def _taken(place: Path, more: Sequence[str]) -> list[Path]:
+    """Files that results could replace: the result in any format of sound, its draws, its report and `more`."""
+    suffixes = "|".join(re.escape(suffix) for suffix in sorted(SUFFIXES | {place.suffix.lower()}))
+    ends = "|".join(re.escape(end) for end in (".report.json", *more))
+    name = re.compile(rf"{re.escape(place.stem)}(?i:(?:\.draw\d+)?(?:{suffixes})|{ends})")
+    try:
+        return sorted(file for file in place.parent.iterdir() if name.fullmatch(file.name))
+    except OSError:  # no such folder yet, or none that may be looked at: what follows says so
+        return []

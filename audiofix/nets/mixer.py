@@ -47,7 +47,9 @@ class MixerConfig:
     band_hidden: int = 96
     sigma_width: int = 32
     sigma_data: float = 0.1
-    local: bool = False  # estimate the clean variance of every bin and scale the output by what is uncertain there
+    local: bool = (
+        False  # estimate the clean variance of every bin and scale the output by what is uncertain there
+    )
 
     def __post_init__(self) -> None:
         sizes = (self.window, self.hop, self.patch, self.features, self.hidden, self.outputs)

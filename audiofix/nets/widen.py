@@ -19,6 +19,7 @@ def can_widen(small: object, large: object) -> bool:
     if isinstance(small, MixerConfig) and isinstance(large, MixerConfig):
         if large.local:
             return not small.local and replace(small, local=True) == large
+        small = replace(small, local=False)  # what it says of variances is left behind
         added = large.recorded - small.recorded
         same = (
             replace(small, recorded=large.recorded, inputs=small.inputs + added) == large
@@ -51,11 +52,11 @@ def widened(small: nn.Module, fresh: nn.Module) -> dict[str, Tensor]:
     if fresh.config.local:
         return {**state, **before, **_with_variances(before, fresh.config)}
     kept = {name: value for name, value in before.items() if not name.startswith(("enter.", "leave."))}
-    c = fresh.config
+    c, entering = fresh.config, 3 if _has_variances(small) else 2
     entrances = {}
     for index, (count, width) in enumerate(c.bands):
         # Rows are (bin, frame, wave, part): the noisy input comes last.
-        old = before[f"enter.{index}"].view(count, width, c.patch, 1, 2, c.features)
+        old = before[f"enter.{index}"].view(count, width, c.patch, 1, entering, c.features)[..., :2, :]
         wide = old.new_zeros(count, width, c.patch, c.inputs, 2, c.features)
         wide[:, :, :, [0]], wide[:, :, :, [-1]] = old, old
         entrances[f"enter.{index}"] = wide.flatten(1, 4)
@@ -71,3 +72,7 @@ def _with_variances(before: dict[str, Tensor], c: MixerConfig) -> dict[str, Tens
         old = before[f"leave.{index}"].view(count, c.features, width * c.patch, c.leaving - 1)
         found[f"leave.{index}"] = functional.pad(old, (0, 1)).flatten(2, 3)
     return found
+
+
+def _has_variances(net: nn.Module) -> bool:
+    return isinstance(net.config, MixerConfig) and net.config.local

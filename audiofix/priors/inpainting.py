@@ -16,7 +16,7 @@ LEAST, MOST = 1e-4, 8.0  # of the fills' difference, full-scale amplitude; of it
 
 
 def uncertainty(fills: Tensor, lost: Tensor) -> Tensor:
-    """How far the first fill may be off around each lost sample, root mean square: (batch, 2, time) to (batch, time).
+    """How far the first fill may be off around each lost sample, (batch, 2, time) to (batch, time), RMS.
 
     Known before the truth is: how far the fills lie apart, and what power the first lacks against what is known
     around. In long gaps both fade to silence and agree, but the sound went on. 0 where nothing is lost.

@@ -17,7 +17,9 @@ from audiofix.priors.inpainting import denoise_gaps
 from audiofix.priors.score_network import Network, denoise_alone, denoise_jointly
 from audiofix.priors.upsampling import denoise_highs
 
-QUIETEST_BIN = 2e-6  # amplitude of noise, -114 dB re full scale, below which it is no use to tell how quiet it is
+QUIETEST_BIN = (
+    2e-6  # amplitude of noise, -114 dB re full scale, below which it is no use to tell how quiet it is
+)
 QUIETEST = 1e-7  # power of an upper band, -70 dB re full scale, below which windows count less
 
 

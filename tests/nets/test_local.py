@@ -1,4 +1,4 @@
-"""A mixer that estimates the clean variance of every bin: where it begins, what its scale means, what it learns."""
+"""A mixer that estimates the clean variance of every bin: where it begins, what it means, what it learns."""
 
 from __future__ import annotations
 
@@ -56,12 +56,22 @@ def test_only_the_variances_may_be_new() -> None:
         replace(TINY_MIXER, inputs=3, recorded=1, outputs=2, local=True)
 
 
+def test_a_network_that_is_shown_more_leaves_the_variances_behind() -> None:
+    small, wide = filled(LOCAL), replace(TINY_MIXER, inputs=3, recorded=2)
+    assert can_widen(LOCAL, wide)
+    large = TimeFrequencyMixer(wide).double()
+    state = widened(small, large)
+    large.load_state_dict(state)
+    rows = small.state_dict()["enter.0"].view(*state["enter.0"].shape[:1], -1, 3, wide.features)[:, :, :2]
+    assert torch.equal(state["enter.0"].view(rows.shape[0], -1, 3, 2, wide.features)[:, :, 2], rows)
+
+
 class Told(TimeFrequencyMixer):
     """Says nothing but that the clean variance of every bin is `above` times that of the noise, in nats."""
 
     above = 0.0
 
-    def trunk(self, patches: Tensor, embedding: Tensor) -> Tensor:
+    def trunk(self, patches: Tensor, embedding: Tensor) -> Tensor:  # noqa: ARG002
         c = self.config
         batch, count, bins, _ = patches.shape
         numbers = patches.new_zeros(batch, count, bins, c.patch, c.leaving)
@@ -73,7 +83,9 @@ class Told(TimeFrequencyMixer):
 
 @pytest.mark.parametrize("sigma", LEVELS)
 @pytest.mark.parametrize("above", [-12.0, -3.0, 0.0, 3.0, 12.0])
-def test_without_an_answer_it_is_the_wiener_filter_of_the_variance_it_gives(sigma: float, above: float) -> None:
+def test_without_an_answer_it_is_the_wiener_filter_of_the_variance_it_gives(
+    sigma: float, above: float
+) -> None:
     net = Told(LOCAL).double()
     net.above, net.sigma = above, sigma
     # The mixer leaves the Nyquist bin alone, where the denoiser's own share of x stays: nothing there.
