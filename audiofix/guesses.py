@@ -12,8 +12,9 @@ from torch import Tensor
 
 from audiofix.baselines import declipping, dequantising
 from audiofix.baselines.declipping import declip_interpolated, declip_sparse
+from audiofix.baselines.denoising import FRAME, wiener
 from audiofix.baselines.dequantising import dequantise_sparse
-from audiofix.damages import Cut, Fault, LostSamples, Rounded
+from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
 from audiofix.operators.autoregression import janssen
 from audiofix.operators.gap import FILL_ORDERS, fill_iterations
 
@@ -50,3 +51,17 @@ def sparse_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> 
         how = replace(dequantising.SPARSE, frame=max(64, int(dequantising.SPARSE.frame * longer)))
         found = [dequantise_sparse(row, fault.step, fault.offset, how) for row in rows]
     return torch.from_numpy(np.stack(found)).to(samples)
+
+
+def without_noise(wave: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor:
+    """(channel, 1, time) after a Wiener filter for the noise that is among the faults; as it came without any.
+
+    For what lies above the priors' band: hiss is there above all.
+    """
+    profile = next((fault.profile for fault in faults if isinstance(fault, Noisy)), None)
+    if profile is None:
+        return wave
+    known = profile.double().numpy() if len(profile) > 1 else float(profile[0])
+    frame = int(FRAME * 2 ** round(math.log2(sample_rate / PRIOR_RATE)))
+    rows = [wiener(row[0].double().numpy(), known, frame=frame) for row in wave]
+    return torch.from_numpy(np.stack(rows))[:, None].to(wave)

@@ -17,7 +17,7 @@ from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate,
 from audiofix.effect import changes, exact
 from audiofix.errors import InputError, SettingError
 from audiofix.frame import Frame, framed
-from audiofix.guesses import first_guess, sparse_guess
+from audiofix.guesses import first_guess, sparse_guess, without_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.band import Band
 from audiofix.operators.base import Restorable
@@ -156,7 +156,8 @@ class _Work:
         faults = [shifted(scaled(fault, self.gain), frame.lead) for fault in faults]
         same = self.rate == model_rate
         begin = frame.finite if same else down.forward(frame.finite)
-        rest = frame.finite - (begin if same else up.forward(begin))
+        heard = without_noise(frame.finite, self.rate, faults) if self.rate > model_rate else frame.finite
+        rest = heard - (begin if same else up.forward(down.forward(heard)))
         if tools.inpainter is not None:
             found = [self._filled(begin, faults, same)]
         else:

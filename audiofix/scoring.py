@@ -18,8 +18,8 @@ def check_reference(clean: Audio, sample_rate: int, channels: int, length: int) 
     for what, wanted in result.items():
         if getattr(clean, what) != wanted:
             raise InputError(
-                f"the reference has {getattr(clean, what)} {what.replace('_', ' ')}, the result {wanted}; give the "
-                "clean recording as the result should be"
+                f"the reference has {what.replace('_', ' ')} {getattr(clean, what)}, the result {wanted}; give "
+                "the clean recording as the result should be"
             )
     if not bool((clean.samples != clean.samples[:, :1]).any(dim=1).all()):
         raise InputError("the reference is silent, so there is no SNR; give the clean recording itself")

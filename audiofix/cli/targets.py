@@ -99,6 +99,7 @@ def _taken(place: Path, more: Sequence[str]) -> list[Path]:
     ends = "|".join(re.escape(end) for end in (".report.json", *more))
     name = re.compile(rf"{re.escape(place.stem)}(?i:(?:\.draw\d+)?(?:{suffixes})|{ends})")
     try:
-        return sorted(file for file in place.parent.iterdir() if name.fullmatch(file.name))
+        found = [file for file in place.parent.iterdir() if name.fullmatch(file.name)]
+        return sorted(found, key=lambda file: (file.suffix.lower() not in SUFFIXES, file.name))
     except OSError:  # no such folder yet, or none that may be looked at: what follows says so
         return []
