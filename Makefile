@@ -7,7 +7,7 @@ TRAIN_FLAGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-separate golden corpora train clean
+.PHONY: help install demo test check format bench bench-separate bench-restore golden corpora train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,13 +36,16 @@ bench-separate: install ## the README's separation figures (BENCH_FLAGS=...)
 	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --levels 24 --name separate-pnf $(BENCH_FLAGS)
 	$(BIN)/python -m tests.benchmarks.separate --prior wavenet --no-condition --levels 24 --every 8 --name separate-priors $(BENCH_FLAGS)
 
+bench-restore: install ## the README's figures of restoring (BENCH_FLAGS=...)
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) onnxruntime
+	$(BIN)/python -m tests.benchmarks.restoring --every 4 --peers $(BENCH_FLAGS)
+	$(BIN)/python -m tests.benchmarks.restoring --tasks upsample --every 8 --quality balanced --draws 8 --name restoring-draws $(BENCH_FLAGS)
+
 bench: install ## every figure of docs/benchmarks.md, then the page (hours; BENCH_FLAGS goes to the separation)
 	$(BIN)/python -m pip install -q $(PIP_FLAGS) onnxruntime
 	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality balanced fast best --calls $(BENCH_FLAGS)
-	$(BIN)/python -m tests.benchmarks.restore upsample --prior score --levels 30 --step-scale 0.4 \
-	  --sigma-low 0.0005 --every 4 --draws 8
-	$(BIN)/python -m tests.benchmarks.restore inpaint --levels 0
+	$(MAKE) bench-restore
 	$(BIN)/python -m tests.benchmarks.janssen
 	$(BIN)/python -m tests.benchmarks.page
 

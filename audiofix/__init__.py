@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from audiofix.api import Separation, separate
     from audiofix.hub.registry import list_models, load_prior
+    from audiofix.repair import Repair, restore
     from audiofix.types import Audio
 
 try:
@@ -21,13 +22,17 @@ except PackageNotFoundError:  # a checkout that is on the path but not installed
 
 _HOMES = {
     "Audio": "audiofix.types",
+    "Repair": "audiofix.repair",
     "Separation": "audiofix.api",
     "list_models": "audiofix.hub.registry",
     "load_prior": "audiofix.hub.registry",
+    "restore": "audiofix.repair",
     "separate": "audiofix.api",
 }
 
-__all__ = ["Audio", "Separation", "__version__", "list_models", "load_prior", "separate"]
+__all__ = [
+    "Audio", "Repair", "Separation", "__version__", "list_models", "load_prior", "restore", "separate",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -128,6 +128,8 @@ def operator_of(fault: Fault, rate: int, length: int) -> Restorable | None:
 
 def at_other_rate(profile: Tensor, rate: int, other: int) -> Tensor:
     """A noise profile of the same density at another rate; above the old band hardly any."""
+    if len(profile) == 1 and other > rate:
+        profile = profile.expand(1025)
     share = min(1.0, other / rate)
     bins = max(2, round((len(profile) - 1) * share) + 1) if len(profile) > 1 else 1
     kept = profile[:bins] * (other / rate) ** 0.5

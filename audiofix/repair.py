@@ -240,7 +240,7 @@ def checked(
 
 
 def _check(audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int) -> None:
-    if not faults and (to_rate is None or to_rate <= audio.sample_rate):
+    if not faults and to_rate is None:
         raise SettingError("there is nothing to restore: no fault was named or found; name one")
     if audio.seconds < SHORTEST:
         raise InputError(f"{audio.length} samples are too short; at least {SHORTEST} s are needed")
@@ -254,16 +254,18 @@ def _check(audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: in
             lost[start:stop] = True
     if not bool(audio.samples[:, ~lost].isfinite().all()):
         raise InputError(
-            "there are NaN or infinite samples outside the gaps; name them as gaps or use --auto-gaps"
+            "there are NaN or infinite samples outside the gaps; fill them first with audiofix inpaint --auto-gaps"
         )
 
 
 def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> tuple[Audio, list[Fault]]:
     """The recording at the rate of the result, and its faults there: a higher rate lacks its upper band."""
-    if to_rate is None or to_rate == audio.sample_rate:
+    if to_rate is None:
         return audio, list(faults)
-    if to_rate < audio.sample_rate:
-        raise SettingError(f"--to {to_rate} is below the file's {audio.sample_rate} Hz; give a higher rate")
+    if to_rate <= audio.sample_rate:
+        raise SettingError(
+            f"--to {to_rate}: the file has {audio.sample_rate} Hz already; give a higher rate, or --cutoff HZ"
+        )
     if faults:
         raise SettingError(
             "a new rate and other faults do not go together in one run; restore first, then upsample"

@@ -53,9 +53,9 @@ def resolve(
         if one.kind != "gap":
             found.append(_MEASURED[one.kind](one.argument, audio, evidence, profile))
         elif not any(isinstance(fault, LostSamples) for fault in found) and lost:
-            found.append(LostSamples(tuple(merge_gaps(lost, audio.length))))
+            found.append(LostSamples(tuple(merge_gaps(lost, audio.length, audio.sample_rate))))
     if lost and not any(one.kind == "gap" for one in wanted):
-        found.append(LostSamples(tuple(merge_gaps(lost, audio.length))))
+        found.append(LostSamples(tuple(merge_gaps(lost, audio.length, audio.sample_rate))))
     return Resolved(found, evidence)
 
 

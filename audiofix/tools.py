@@ -52,9 +52,9 @@ class Effort:
 
 
 # Measured on held-out clips: models/recipes/EXPERIMENTS.md.
-EFFORTS = {"fast": Effort(10, 5, 1), "balanced": Effort(30, 15, 1), "best": Effort(50, 30, 4)}
+EFFORTS = {"fast": Effort(10, 5, 1), "balanced": Effort(30, 20, 1), "best": Effort(50, 30, 4)}
 # Highest noise level to start from, by fault, at the working level: where the errors of a first guess drown.
-HIGHEST = {"lowpass": 0.3, "gap": 0.3, "clip": 0.3}
+HIGHEST = {"lowpass": 0.1, "gap": 0.3, "clip": 0.3}
 AFTER_SPARSE = 0.03  # for clipping where a consistent sparse signal was found to start from
 # What the chain's share is beside that sparse signal: two estimators err in different ways, and their mean less.
 SHARES = {"clip": 0.35, "quantise": 0.6}
@@ -62,7 +62,7 @@ LOWEST = 0.003  # for the mean: below it nothing is left to decide
 ROUNDING = 0.3  # of a step, the standard deviation of rounding: the level of noise that it is taken for
 # For the mean fresh noise at every level, which draws that spread too little; for a draw a second-order chain with
 # as much new noise as it takes: a first-order one leaves missing highs too soft.
-MEAN_CHAIN, DRAW_CHAIN = ("consistent", 1.0), ("heun", 0.4)
+MEAN_CHAIN, DRAW_CHAIN = ("consistent", 1.0), ("heun", 0.3)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["repair"] = {*WORKERS, "tools"}
 ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
 ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", ""}
-ALLOWED[""] = {"api", "hub", "types"}  # audiofix/__init__.py
+ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 
 TERMINAL = {"cli", "__main__"}  # may print, exit, and import typer and rich

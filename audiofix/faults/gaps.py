@@ -165,7 +165,9 @@ def _row_gap(fields: Sequence[str], sample_rate: int, where: str, labels: bool) 
         raise InputError(str(error)) from error
 
 
-def merge_gaps(gaps: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+def merge_gaps(
+    gaps: Sequence[tuple[int, int]], length: int, sample_rate: int | None = None
+) -> list[tuple[int, int]]:
     """Gaps in order, those that overlap or touch made one.
 
     Parameters
@@ -174,6 +176,8 @@ def merge_gaps(gaps: Sequence[tuple[int, int]], length: int) -> list[tuple[int, 
         First and one past the last sample of each.
     length
         Samples in the file.
+    sample_rate
+        Hz; with it errors speak of seconds.
 
     Returns
     -------
@@ -188,9 +192,10 @@ def merge_gaps(gaps: Sequence[tuple[int, int]], length: int) -> list[tuple[int, 
     merged: list[tuple[int, int]] = []
     for start, stop in sorted(gaps):
         if not 0 <= start < stop <= length:
+            unit, rate = ("sample", 1) if sample_rate is None else ("s", sample_rate)
             raise SettingError(
-                f"the gap from sample {start} to {stop} is not within the file, which has {length} samples; "
-                "give gaps inside it"
+                f"the gap from {start / rate:g} to {stop / rate:g} {unit} is not within the file, which has "
+                f"{length / rate:g}; give gaps inside it"
             )
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))

@@ -131,7 +131,7 @@ def test_merging_keeps_the_lost_samples_and_parts_the_gaps(gaps: list[tuple[int,
 
 
 def test_gaps_lie_in_the_file_and_leave_something() -> None:
-    with pytest.raises(SettingError, match="sample 90 to 101 is not within the file, which has 100 samples"):
+    with pytest.raises(SettingError, match="from 90 to 101 sample is not within the file, which has 100"):
         merge_gaps([(1, 2), (90, 101)], 100)
     with pytest.raises(SettingError, match="leave none"):
         merge_gaps([(40, 100), (0, 50)], 100)
