@@ -11,27 +11,17 @@ from audiofix.priors.score_network import NOTHING_KNOWN, Network
 
 SHOWN = 2  # waves that the network is shown: the first fill, and in the gaps how the second differs from it
 AROUND = 641  # samples over which the difference of the fills is averaged: 40 ms
-BESIDE = 4801  # samples in which the power of what is known is looked for: 300 ms
 LEAST, MOST = 1e-4, 8.0  # of the fills' difference, full-scale amplitude; of it over its mean
 
 
-def uncertainty(fills: Tensor, lost: Tensor) -> Tensor:
-    """How far the first fill may be off around each lost sample, (batch, 2, time) to (batch, time), RMS.
+def disagreement(fills: Tensor, lost: Tensor) -> Tensor:
+    """How far two fills lie apart around each lost sample, root mean square: (batch, 2, time) to (batch, time).
 
-    Known before the truth is: how far the fills lie apart, and what power the first lacks against what is known
-    around. In long gaps both fade to silence and agree, but the sound went on. 0 where nothing is lost.
+    It tells the size of a fill's error before the truth is known. 0 where nothing is lost.
     """
     apart = (fills[:, 0] - fills[:, 1]).square() * lost
-    here, near = _mean_where(apart, lost, AROUND), _mean_where(fills[:, 0].square() * lost, lost, AROUND)
-    known = 1 - lost
-    beside = _mean_where(fills[:, 0].square() * known, known, BESIDE)
-    return (here + (beside - near).clamp(min=0.0)).sqrt().clamp(min=LEAST) * lost
-
-
-def _mean_where(values: Tensor, where: Tensor, width: int) -> Tensor:
-    """Mean over the samples of a window that count, 0 where there are none: (batch, time) both."""
-    pooled = avg_pool1d(torch.stack([values, where], dim=1), width, 1, width // 2)
-    return pooled[:, 0] / pooled[:, 1].clamp(min=1e-6)
+    pooled = avg_pool1d(torch.stack([apart, lost], dim=1), AROUND, 1, AROUND // 2)
+    return (pooled[:, 0] / pooled[:, 1].clamp(min=1e-6)).sqrt().clamp(min=LEAST) * lost
 
 
 def denoise_gaps(net: Network, x: Tensor, recorded: Tensor, sigma: Tensor) -> Tensor:
@@ -39,13 +29,13 @@ def denoise_gaps(net: Network, x: Tensor, recorded: Tensor, sigma: Tensor) -> Te
 
     x: (batch, time); recorded: (batch, 3, time), two classical fills and 1 where samples are lost; sigma:
     (batch,), infinite where x carries nothing. The part that needs no network takes the first fill for an
-    observation with an error as large as the uncertainty S, beside x with its noise: their mean weighted
+    observation with an error as large as the fills' disagreement S, beside x with its noise: their mean weighted
     by precision, of variance 1 / (1 / sigma^2 + 1 / S^2). The network adds the rest at that scale (as Karras et
     al. 2022, section 5, scale the output by what is uncertain). Known samples come back as they are. Returns
     (batch, time).
     """
     fills, lost = recorded[:, :2], recorded[:, 2]
-    first, scale = fills[:, 0], uncertainty(fills, lost)
+    first, scale = fills[:, 0], disagreement(fills, lost)
     blind = ~torch.isfinite(sigma)[:, None]
     level = torch.where(blind, NOTHING_KNOWN, sigma[:, None])
     both = (level**2 + scale**2).sqrt()
@@ -64,7 +54,7 @@ class Inpainter:
     ) -> None:
         self.net, self.sample_rate, self.sigmas, self.bf16 = net, sample_rate, sigmas, bf16
         self.grid = net.grid
-        self.halo = -(-(net.receptive_field + BESIDE) // net.grid) * net.grid
+        self.halo = -(-(net.receptive_field + AROUND) // net.grid) * net.grid
         net.eval().requires_grad_(False)
 
     def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:

@@ -54,7 +54,7 @@ def config(write, monkeypatch) -> Path:
 
 def config_file(name: str, text: str, sizes: dict) -> Path:
     path = Path(name)
-    path.write_text(text + "\n".join(f"{key} = {value}" for key, value in sizes.items()) + "\n")
+    path.write_text(text + "\n".join(f"{key} = {str(value).lower()}" for key, value in sizes.items()) + "\n")
     return path
 
 

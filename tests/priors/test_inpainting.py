@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audiofix.nets.mixer import TimeFrequencyMixer
 from audiofix.priors.base import Posterior
-from audiofix.priors.inpainting import AROUND, LEAST, MOST, Inpainter, denoise_gaps, uncertainty
+from audiofix.priors.inpainting import AROUND, LEAST, MOST, Inpainter, denoise_gaps, disagreement
 from audiofix.priors.score_network import NOTHING_KNOWN
 from audiofix.runtime.executor import Executor
 from tests.hub.tiny import TINY_MIXER, tiny_restorer
@@ -58,18 +58,16 @@ def mask(time: int, *gaps: tuple[int, int]) -> Tensor:
 def recording(batch: int, time: int, *gaps: tuple[int, int], apart: Tensor | float) -> Tensor:
     """(batch, 3, time): a fill, one that differs from it by `apart` where samples are lost, and where."""
     lost, first = mask(time, *gaps).expand(batch, time), noise(batch, time, seed=3, scale=0.2)
-    # Softer outside, so that the fill lacks nothing: how that counts has tests of its own.
-    first = first * torch.where(lost.bool(), 1.0, 0.01)
     return torch.stack([first, first - apart * lost, lost], dim=1)
 
 
 # How far fills lie apart.
 
 
-def test_uncertainty_is_the_root_mean_square_over_lost_samples_nearby() -> None:
+def test_disagreement_is_the_root_mean_square_over_lost_samples_nearby() -> None:
     gaps = (10, 11), (300, 700), (900, 905), (1900, 2000)
     y = recording(2, 2000, *gaps, apart=noise(2, 2000, seed=1, scale=0.1))
-    found, lost = uncertainty(y[:, :2], y[:, 2]), y[0, 2].bool()
+    found, lost = disagreement(y[:, :2], y[:, 2]), y[0, 2].bool()
     assert not found[:, ~lost].any()
     places = torch.arange(2000)
     near = ((places[:, None] - places).abs() <= AROUND // 2) & lost
@@ -83,18 +81,7 @@ def test_uncertainty_is_the_root_mean_square_over_lost_samples_nearby() -> None:
 
 def test_fills_that_agree_leave_a_little_doubt() -> None:
     y = recording(1, 400, (100, 150), apart=0.0)
-    assert torch.equal(uncertainty(y[:, :2], y[:, 2]), LEAST * y[:, 2])
-
-
-@pytest.mark.parametrize(("inside", "lacks"), [(0.0, 0.2), (0.12, 0.16), (0.2, 0.0), (0.5, 0.0)])
-def test_what_a_fill_lacks_against_what_is_known_around_is_in_doubt(inside: float, lacks: float) -> None:
-    """Sounds of constant size: what is missing of the power 0.2^2 is 0.2^2 - inside^2."""
-    lost = mask(3000, (1000, 2600))[None]
-    fill = torch.where(lost.bool(), inside, 0.2)
-    found = uncertainty(torch.stack([fill, fill], dim=1), lost)[0]
-    assert found[1000:2600].tolist() == pytest.approx([max(lacks, LEAST)] * 1600, abs=1e-5)
-    assert not found[:1000].any()
-    assert not found[2600:].any()
+    assert torch.equal(disagreement(y[:, :2], y[:, 2]), LEAST * y[:, 2])
 
 
 # Without the network.
@@ -173,7 +160,7 @@ def test_what_the_network_is_shown() -> None:
     assert stub.x[:, 1, 740].tolist() == pytest.approx([0.02 / mean] * 3, rel=1e-9)
     assert 1 / mean > MOST
     assert stub.x[:, 1, 750].tolist() == [MOST] * 3
-    scale = uncertainty(y[:, :2], y[:, 2])[:2]
+    scale = disagreement(y[:, :2], y[:, 2])[:2]
     total = (sigma[:2, None] ** 2 + scale**2).sqrt()
     assert torch.allclose(stub.x[:2, 2], (x - y[:, 0])[:2] * y[:2, 2] / total, rtol=EXACT)
     assert not stub.x[2, 2].any()
@@ -214,7 +201,7 @@ def test_too_small_a_halo_is_caught() -> None:
 
 
 def test_beyond_the_halo_nothing_is_seen_and_far_off_something_is() -> None:
-    """One gap throughout: moving the fill at its end moves the uncertainty, and what the network is shown."""
+    """One gap throughout: moving the fill at its end moves the disagreement, and what the network is shown."""
     inpainter = Inpainter(tiny_restorer(2).double(), 16000, (1.0, 0.01))
     time = inpainter.halo + 200
     x, y = noise(1, 1, time), recording(1, time, (0, time), apart=0.01)

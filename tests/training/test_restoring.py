@@ -99,10 +99,12 @@ def test_what_lies_outside_of_gaps_does_not_count(sigma: float) -> None:
     fills[:, 0] += 0.01 * lost
     before = gap_error(Loud(), clean, fills, lost, level, unit)
     for place, counts in ((1 - lost, False), (lost, True)):
-        moved = [gap_error(Loud(), clean + place, fills, lost, level, unit)]
-        if counts:  # what is known around the gaps is no error, but says how loud the lost may be
-            louder = fills + place[:, None] * torch.tensor([1.0, 1.1])[:, None]
-            moved.append(gap_error(Loud(), clean, louder, lost, level, unit))
+        moved = [
+            gap_error(Loud(), clean + place, fills, lost, level, unit),
+            gap_error(
+                Loud(), clean, fills + place[:, None] * torch.tensor([1.0, 1.1])[:, None], lost, level, unit
+            ),
+        ]
         if math.isfinite(sigma):
             moved.append(gap_error(Loud(), clean, fills, lost, level, unit + 10 * place))
         for found in moved:
