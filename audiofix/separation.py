@@ -80,8 +80,8 @@ class Quality:
 QUALITIES = {
     # Measured on held-out mixtures: models/recipes/EXPERIMENTS.md.
     "fast": Quality(True, None, "consistent", views=2),
-    "balanced": Quality(True, "prior", "consistent", 24, 0.3, 0.015, views=4, blend=0.5),
-    "best": Quality(True, "prior", "consistent", 48, 0.3, 0.015, draws=4, views=8, blend=0.4),
+    "balanced": Quality(True, "prior", "consistent", 16, 0.1, 0.015, views=4, blend=0.65),
+    "best": Quality(True, "prior", "consistent", 32, 0.1, 0.015, draws=3, views=8, blend=0.6),
     "pnf": Quality(False, "prior", "langevin", family="wavenet"),
 }
 # From the mixture with priors alone, where no separator knows the sources.

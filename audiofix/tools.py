@@ -36,7 +36,7 @@ from audiofix.runtime.executor import Executor
 from audiofix.separation import SAMPLERS
 
 CHUNK = 20 * 16000  # samples in one network call
-TRUSTED = 0.9  # share of a lower rate's band that is known: above it its filter has begun to fall
+TRUSTED = 0.95  # share of a lower rate's band that is known: above it its filter has begun to fall
 AUTO = "auto"
 RECOGNISED_AT = (0.01, 0.03, 0.1)  # noise levels at which priors are compared
 EXCERPT = 8 * 16000  # samples of the middle that are looked at for it
