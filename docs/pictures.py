@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 import soundfile
+from PIL import Image
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "samples" / "speech.wav"
@@ -68,7 +69,9 @@ def main() -> None:
                 flush=True,
             )
             subprocess.run([*run, "-o", str(Path(folder, "out"))], check=True)
-            (HERE / "plots" / f"{name}.png").write_bytes(Path(folder, "out", f"{name}.png").read_bytes())
+            # A tenth of the size, and no different to the eye.
+            picture = Image.open(Path(folder, "out", f"{name}.png")).convert("RGB").resize((800, 640))
+            picture.quantize(64).save(HERE / "plots" / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

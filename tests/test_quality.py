@@ -347,8 +347,9 @@ def test_the_same_seed_gives_the_same_result(quality: str) -> None:
 def test_progress_tells_of_every_step_of_a_quality() -> None:
     seen: list[api.Progress] = []
     separate("best", progress=seen.append)
-    assert [p.done for p in seen] == list(range(1, 13))
-    assert {(p.total, p.draws, p.levels, p.steps) for p in seen} == {(12, 4, 3, 1)}
+    draws = QUALITIES["best"].draws
+    assert [p.done for p in seen] == list(range(1, 3 * draws + 1))
+    assert {(p.total, p.draws, p.levels, p.steps) for p in seen} == {(3 * draws, draws, 3, 1)}
     seen.clear()
     separate("fast", progress=seen.append)
     assert seen == []
