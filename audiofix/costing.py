@@ -12,7 +12,7 @@ import torch
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import resample
 from audiofix.damages import Fault, LostSamples
-from audiofix.guesses import first_guess
+from audiofix.guesses import first_guess, sparse_guess, to_recognise
 from audiofix.repair import CONTEXT_SECONDS, checked
 from audiofix.tools import ladder_for, prepare_tools
 from audiofix.types import Audio
@@ -47,8 +47,11 @@ def cost(
 ) -> Cost:
     """Check everything that `restore` would check; the time is estimated from one short network call."""
     audio, faults = checked(audio, faults, to_rate, draws, seed)
-    finite = first_guess(audio.samples.float(), audio.sample_rate, faults)
-    tools = prepare_tools(finite, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
+    y = torch.where(audio.samples.isfinite(), audio.samples.float(), 0.0)
+    finite = first_guess(y, audio.sample_rate, faults)
+    sparse = sparse_guess(y, audio.sample_rate, faults)
+    heard = to_recognise(y, audio.sample_rate, faults, sparse)
+    tools = prepare_tools(heard, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
     gain = working_level(resample(finite, audio.sample_rate, tools.sample_rate), tools.sample_rate)
     schedule = ladder_for(faults, gain, tools)
     probe = torch.zeros(1, 1, min(tools.sample_rate, 1 + int(audio.seconds * tools.sample_rate)))

@@ -65,3 +65,15 @@ def without_noise(wave: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Te
     frame = int(FRAME * 2 ** round(math.log2(sample_rate / PRIOR_RATE)))
     rows = [wiener(row[0].double().numpy(), known, frame=frame) for row in wave]
     return torch.from_numpy(np.stack(rows))[:, None].to(wave)
+
+
+def to_recognise(samples: Tensor, sample_rate: int, faults: Sequence[Fault], sparse: Tensor | None) -> Tensor:
+    """(channel, time) with its faults mended as far as matters for telling what sounds.
+
+    Noise and the corners of clipping and rounding are more like speech than like a piano to the priors. `sparse`
+    is what `sparse_guess` gave. Splines over clipped peaks mislead more than the peaks.
+    """
+    if sparse is not None:
+        return sparse
+    filled = first_guess(samples, sample_rate, [fault for fault in faults if isinstance(fault, LostSamples)])
+    return without_noise(filled[:, None], sample_rate, faults)[:, 0]

@@ -17,7 +17,7 @@ from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate,
 from audiofix.effect import changes, exact
 from audiofix.errors import InputError, SettingError
 from audiofix.frame import Frame, framed
-from audiofix.guesses import first_guess, sparse_guess, without_noise
+from audiofix.guesses import first_guess, sparse_guess, to_recognise, without_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.band import Band
 from audiofix.operators.base import Restorable
@@ -94,11 +94,12 @@ def restore(
     audio, faults = checked(audio, faults, to_rate, draws, seed)
     y = torch.where(audio.samples.isfinite(), audio.samples.float(), 0.0)
     gaps = [fault for fault in faults if isinstance(fault, LostSamples)]
-    heard = first_guess(y, audio.sample_rate, gaps)
     finite = first_guess(y, audio.sample_rate, faults)
+    sparse = sparse_guess(y, audio.sample_rate, faults)
+    heard = to_recognise(y, audio.sample_rate, faults, sparse)
     tools = prepare_tools(heard, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
     _refuse_useless(faults, tools)
-    sparse = sparse_guess(y, audio.sample_rate, faults) if tools.sparse else None
+    sparse = sparse if tools.sparse else None
     if sparse is not None and faults[0].kind == "clip":
         finite = sparse
     gain = working_level(resample(finite, audio.sample_rate, tools.sample_rate), tools.sample_rate)
