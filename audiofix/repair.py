@@ -277,7 +277,7 @@ def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> tupl
 
 def _refuse_useless(faults: Sequence[Fault], tools: Tools) -> None:
     for fault in faults:
-        if isinstance(fault, LostBand) and fault.hertz > 0.97 * tools.sample_rate / 2:
+        if isinstance(fault, LostBand) and fault.hertz > 0.94 * tools.sample_rate / 2:
             raise SettingError(
                 f"all up to {fault.hertz:.0f} Hz is there already and the priors know sound up to "
                 f"{tools.sample_rate // 2} Hz: nothing to add"
