@@ -13,7 +13,7 @@ from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import resample
 from audiofix.damages import Fault, LostSamples
 from audiofix.guesses import first_guess, sparse_guess, to_recognise
-from audiofix.repair import CONTEXT_SECONDS, checked
+from audiofix.repair import CONTEXT_SECONDS, checked, refuse_useless
 from audiofix.tools import ladder_for, prepare_tools
 from audiofix.types import Audio
 
@@ -52,6 +52,7 @@ def cost(
     sparse = sparse_guess(y, audio.sample_rate, faults)
     heard = to_recognise(y, audio.sample_rate, faults, sparse)
     tools = prepare_tools(heard, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
+    refuse_useless(faults, tools)
     gain = working_level(resample(finite, audio.sample_rate, tools.sample_rate), tools.sample_rate)
     schedule = ladder_for(faults, gain, tools)
     probe = torch.zeros(1, 1, min(tools.sample_rate, 1 + int(audio.seconds * tools.sample_rate)))

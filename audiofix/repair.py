@@ -98,7 +98,7 @@ def restore(
     sparse = sparse_guess(y, audio.sample_rate, faults)
     heard = to_recognise(y, audio.sample_rate, faults, sparse)
     tools = prepare_tools(heard, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
-    _refuse_useless(faults, tools)
+    refuse_useless(faults, tools)
     sparse = sparse if tools.sparse else None
     if sparse is not None and faults[0].kind == "clip":
         finite = sparse
@@ -275,7 +275,8 @@ def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> tupl
     return replace(audio, samples=samples, sample_rate=to_rate), [LostBand(TRUSTED * audio.sample_rate / 2)]
 
 
-def _refuse_useless(faults: Sequence[Fault], tools: Tools) -> None:
+def refuse_useless(faults: Sequence[Fault], tools: Tools) -> None:
+    """Raise SettingError where a band is missing that the prior does not know either."""
     for fault in faults:
         if isinstance(fault, LostBand) and fault.hertz > 0.94 * tools.sample_rate / 2:
             raise SettingError(

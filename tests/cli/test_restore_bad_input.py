@@ -211,7 +211,8 @@ COMMANDS = (
 
 def test_a_file_with_all_that_the_priors_know_is_not_upsampled(refused, write, tiny_models):
     whole = write("whole.wav", sound(), rate=16000)
-    refused("upsample", whole, "--to", 32000, "--prior", "speech", status=2, says="nothing to add")
+    for dry in ((), ("--dry-run",)):
+        refused("upsample", whole, "--to", 32000, "--prior", "speech", *dry, status=2, says="nothing to add")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: str(c[0]))
