@@ -13,13 +13,14 @@ from torch import Tensor
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import band_split, resample
 from audiofix.checks import check_input
+from audiofix.drawing import Place, draw_all
 from audiofix.errors import SettingError
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
-from audiofix.progress import Progress, teller
+from audiofix.progress import Progress
 from audiofix.reporting import describe, energy_ratio_db, judge
-from audiofix.separation import mean_of_draws
+from audiofix.runtime.stores import Memory
 from audiofix.setup import Setup, prepare
 from audiofix.types import Audio
 
@@ -107,6 +108,7 @@ def separate(
     init: Mapping[str, Audio] | None = None,
     condition: bool = True,
     progress: Callable[[Progress], None] | None = None,
+    place: Place | None = None,
 ) -> Separation:
     """Separate a mixture into sources by sampling from their posterior (PnF, Jayaram & Thickstun 2021).
 
@@ -142,6 +144,9 @@ def separate(
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
         Called after every step.
+    place
+        Other processes that work on the same file, and where states lie. Where there are several the first one has
+        the result, the others an empty one.
 
     Raises
     ------
@@ -159,23 +164,22 @@ def separate(
     target = setup.source_rms * len(sources) ** 0.5
     gain = working_level(low.samples, setup.sample_rate, target)
     mixture = low.samples * gain
-    start = (
-        setup.estimate(mixture, len(sources)) if init is None else _begun(init, sources, mixture, gain, setup)
+    begin = Memory(_begun(init, sources, mixture, gain, setup)) if init is not None else None
+    drawn = draw_all(
+        setup,
+        Memory(mixture[:, None]),
+        len(sources),
+        draws=draws,
+        seed=seed,
+        init=begin,
+        place=place,
+        progress=progress,
     )
-    drawn = [
-        setup.draw(
-            mixture,
-            len(sources),
-            seed=seed,
-            draw=index,
-            start=start,
-            callback=teller(progress, index, draws, setup.schedule),
-        )
-        / gain
-        for index in range(draws)
-    ]
-    blend = setup.choice.blend if start is not None and not begun else 0.0
-    combined = mean_of_draws(drawn, None if start is None else start / gain, blend)
+    blend = setup.choice.blend if drawn.estimate is not None and not begun else 0.0
+    found = [drawn.collect(store) for store in (drawn.mean(blend), *(drawn.draws if draws > 1 else []))]
+    if not drawn.ground.ranks.first:
+        return Separation({}, audio, [], {})
+    combined, *each = [store.read(0, drawn.ground.length) / gain for store in found]
     mean = _stems(combined, sources, audio, setup)
     residual = replace(audio, samples=audio.samples - sum(stem.samples for stem in mean.values()))
     elapsed = time.monotonic() - began
@@ -201,12 +205,12 @@ def separate(
     )
     report["likeness"], remarks = judge(setup, sources, combined * gain)
     report["notes"] += remarks
+    report["resumed"] = None if drawn.resumed is None else [drawn.resumed.draw, drawn.resumed.done]
     report["si_sdr"] = _scores(mean, audio, references)
     report["residual_db"] = energy_ratio_db(residual.samples, audio.samples)
     everything = residual.samples + sum(stem.samples for stem in mean.values())
     report["reconstruction_error_db"] = energy_ratio_db(everything - audio.samples, audio.samples)
-    each = [_stems(draw, sources, audio, setup) for draw in drawn] if draws > 1 else []
-    return Separation(mean, residual, each, report)
+    return Separation(mean, residual, [_stems(draw, sources, audio, setup) for draw in each], report)
 
 
 def _number_of_draws(wanted: int | None, setup: Setup) -> int:

@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "separation": {*PROTOCOLS, "posterior", "samplers"},
     "hub": {*BASE, "numerics", "nets", "priors", "priors.base"},
     "progress": {"numerics", "samplers"},
+    "marching": {*PROTOCOLS, "posterior", "samplers", "separation", "runtime"},
     "restoration": {*PROTOCOLS, "posterior", "samplers", "separation"},
     "faultlist": BASE,
     "faults": {*BASE, "numerics"},
@@ -51,8 +52,9 @@ ALLOWED["choosing"] = {*BASE, "hub"}
 ALLOWED["setup"] = {*WORKERS, "choosing"}
 ALLOWED["likeness"] = {*BASE, "numerics", "operators", "priors.base"}
 ALLOWED["reporting"] = {*BASE, "hub", "choosing", "setup", "separation", "likeness"}
+ALLOWED["drawing"] = {*WORKERS, "setup"}
 ALLOWED["checks"] = BASE
-ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks"}
+ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks", "drawing"}
 ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["repair"] = {*WORKERS, "tools"}
 ALLOWED["costing"] = {*WORKERS, "tools", "repair"}

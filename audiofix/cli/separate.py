@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import inputs, options, output, show
+from audiofix.cli import inputs, options, output, scaling, show
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 
 if TYPE_CHECKING:
     from audiofix.api import Separation
+    from audiofix.runtime.ranks import Ranks
     from audiofix.types import Audio
 
 MOST_DRAWS = 4  # that any quality makes by itself
@@ -34,6 +37,9 @@ class Job:
     dry_run: bool
     spread: bool
     init: Path | None
+    resume: bool
+    save_every: float  # s
+    ranks: Ranks | None = None  # the processes that share each file
 
 
 def separate(
@@ -48,7 +54,9 @@ def separate(
     sampler: options.Sampler = None,
     draws: options.Draws = None,
     seed: options.Seed = 0,
-    device: options.Device = "auto",
+    device: scaling.Devices = "auto",
+    resume: scaling.GoOn = False,
+    save_every: scaling.SaveEvery = 30.0,
     reference: options.References = None,
     residual: options.Residual = None,
     spread: options.Spread = False,
@@ -75,20 +83,43 @@ def separate(
         "sampler": sampler,
         "draws": draws,
         "seed": seed,
-        "device": device,
         "condition": condition,
     }
     names = inputs.stem_names(inputs.source_list(sources))
     references = inputs.reference_list(reference or [], names)
     inputs.refuse_confusion(mixtures, references, parent)
-    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init)
-    for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+    from audiofix.runtime.launch import company, devices_of
+
+    job = Job(
+        names,
+        settings,
+        references,
+        parent,
+        residual,
+        as_json,
+        overwrite,
+        dry_run,
+        spread,
+        init,
+        resume,
+        save_every,
+    )
+    if dry_run:
+        settings["device"] = devices_of(device)[0]
+        for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+        return
+    with company(device) as together:
+        settings["device"] = together.device
+        job = dataclasses.replace(job, ranks=together.ranks)
+        for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
 
 
 def _separate_one(path: Path, job: Job) -> None:
     from audiofix import api
     from audiofix.audio.files import bytes_needed, read_audio
+    from audiofix.drawing import Place
     from audiofix.runtime.memory import keep_freed_memory
+    from audiofix.runtime.ranks import Ranks
 
     folder = output.folder_of(path, job.parent)
     mixture = read_audio(path)
@@ -109,16 +140,36 @@ def _separate_one(path: Path, job: Job) -> None:
         else:
             show.plan(planned, folder)
         return
-    with show.progress_bar(path.name) as progress:
-        result = api.separate(
-            mixture, job.sources, **job.settings, references=references, init=init, progress=progress
-        )
+    ranks = job.ranks or Ranks()
+    place = Place(ranks, checkpoints=saved_at(folder), resume=job.resume, every=job.save_every)
+    try:
+        with show.progress_bar(path.name) if ranks.first else nullcontext() as progress:
+            result = api.separate(
+                mixture,
+                job.sources,
+                **job.settings,
+                references=references,
+                init=init,
+                progress=progress,
+                place=place,
+            )
+    except KeyboardInterrupt:
+        on = "; --resume goes on from what was saved" if saved_at(folder).exists() else ""
+        raise KeyboardInterrupt(on) from None
+    if not ranks.first:
+        return
     report = _completed(result.report, path, sha256, job, begun)
     _write(mixture, result, folder, job, report)
+    shutil.rmtree(saved_at(folder), ignore_errors=True)
     if job.as_json:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
+
+
+def saved_at(folder: Path) -> Path:
+    """Where a run whose results go to `folder` saves itself."""
+    return folder.parent / f".{folder.name}.audiofix-resume"
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:
