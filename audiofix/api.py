@@ -19,7 +19,7 @@ from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
 from audiofix.progress import Progress
-from audiofix.reporting import describe, energy_ratio_db, judge
+from audiofix.reporting import describe, energy_ratio_db, judge, settings_of
 from audiofix.runtime.stores import Memory
 from audiofix.setup import Setup, prepare
 from audiofix.types import Audio
@@ -75,7 +75,7 @@ def plan(
     audio = replace(audio, samples=audio.samples.float())
     begun = init is not None
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
-    draws = _number_of_draws(draws, setup)
+    draws = number_of_draws(draws, setup)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
     seconds, size = setup.cost(len(sources), low.shape[0], low.shape[1])
@@ -158,7 +158,7 @@ def separate(
     audio = replace(audio, samples=audio.samples.float())
     begun = init is not None
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
-    draws = _number_of_draws(draws, setup)
+    draws = number_of_draws(draws, setup)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5
@@ -183,26 +183,17 @@ def separate(
     mean = _stems(combined, sources, audio, setup)
     residual = replace(audio, samples=audio.samples - sum(stem.samples for stem in mean.values()))
     elapsed = time.monotonic() - began
-    report = describe(
+    settings = settings_of(
         setup,
-        audio,
-        settings={
-            "sources": list(sources),
-            "prior": prior,
-            "draws": draws,
-            "seed": seed,
-            "device": device,
-            "quality": setup.quality,
-            "views": setup.choice.views,
-            "blend": blend,
-            "init": begun,
-            "condition": setup.shown is not None,
-            "sampler": setup.sampler if setup.schedule else None,
-            **_ladder(setup.schedule),
-        },
-        seconds=elapsed,
-        gain=gain,
+        sources=list(sources),
+        prior=prior,
+        draws=draws,
+        seed=seed,
+        device=device,
+        blend=blend,
+        init=begun,
     )
+    report = describe(setup, audio, settings=settings, seconds=elapsed, gain=gain)
     report["likeness"], remarks = judge(setup, sources, combined * gain)
     report["notes"] += remarks
     report["resumed"] = None if drawn.resumed is None else [drawn.resumed.draw, drawn.resumed.done]
@@ -213,7 +204,7 @@ def separate(
     return Separation(mean, residual, [_stems(draw, sources, audio, setup) for draw in each], report)
 
 
-def _number_of_draws(wanted: int | None, setup: Setup) -> int:
+def number_of_draws(wanted: int | None, setup: Setup) -> int:
     """As wanted, else the quality's. Raises SettingError for several where there is nothing to draw."""
     draws = wanted or setup.choice.draws
     if draws > 1 and setup.schedule is None:
@@ -227,16 +218,6 @@ def _begun(
     """Somebody's stems at the models' rate and level, (channel, source, time), made to add up to the mixture."""
     low = [band_split(init[source], setup.sample_rate)[0].samples.float() * gain for source in sources]
     return Mixture().project(torch.stack(low, dim=1), mixture[:, None])
-
-
-def _ladder(schedule: Schedule | None) -> dict[str, Any]:
-    if schedule is None:
-        return {"levels": None, "steps": None, "step_scale": None}
-    return {
-        "levels": len(schedule.sigmas),
-        "steps": schedule.steps,
-        "step_scale": schedule.step_scale,
-    }
 
 
 def _stems(drawn: Tensor, sources: Sequence[str], audio: Audio, setup: Setup) -> dict[str, Audio]:

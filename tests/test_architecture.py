@@ -55,10 +55,11 @@ ALLOWED["reporting"] = {*BASE, "hub", "choosing", "setup", "separation", "likene
 ALLOWED["drawing"] = {*WORKERS, "setup"}
 ALLOWED["checks"] = BASE
 ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks", "drawing"}
+ALLOWED["longfile"] = {*ALLOWED["api"], "api"}
 ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["repair"] = {*WORKERS, "tools"}
 ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", ""}
+ALLOWED["cli"] = {*WORKERS, "training", "api", "longfile", "repair", "costing", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -214,14 +215,19 @@ def _read_all(path: Path, file: soundfile.SoundFile, finite: bool) -> Tensor:
     return samples
 
 
-def _write_all(file: soundfile.SoundFile, audio: Audio) -> None:
-    # Without this a float file differs at each writing; must come before the first sample.
+def prepare_file(file: soundfile.SoundFile, tags: Mapping[str, str]) -> None:
+    """What has to be done before the first sample is written."""
+    # Without this a float file differs at each writing.
     soundfile._snd.sf_command(file._file, _NO_PEAK_CHUNK, soundfile._ffi.NULL, 0)
-    for name, text in audio.tags.items():
+    for name, text in tags.items():
         try:
             setattr(file, name, text)
         except soundfile.SoundFileError:  # this container has no place for this tag
             continue
+
+
+def _write_all(file: soundfile.SoundFile, audio: Audio) -> None:
+    prepare_file(file, audio.tags)
     size = _BLOCK // audio.channels + 1
     for start in range(0, audio.length, size):
         file.write(_stored(audio.samples[:, start : start + size], audio.subtype))

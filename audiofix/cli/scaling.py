@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from audiofix.runtime.ranks import Ranks
 
 _SCALE = "Scale"
 
@@ -31,3 +35,23 @@ SaveEvery = Annotated[
         "--save-every", metavar="SECONDS", min=0, help="How often a run saves itself.", rich_help_panel=_SCALE
     ),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="4GB",
+        help="Work in sections, on disk, so that memory suffices for any length. Default: when it would not.",
+        show_default=False,
+        rich_help_panel=_SCALE,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What was asked for with these options."""
+
+    resume: bool
+    save_every: float  # s
+    memory: float | None  # bytes
+    ranks: Ranks | None = None  # the processes that share each file; None: this one

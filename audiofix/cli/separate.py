@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import inputs, options, output, scaling, show
+from audiofix.cli import inputs, longfile, options, output, scaling, show
+from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 
 if TYPE_CHECKING:
     from audiofix.api import Separation
-    from audiofix.runtime.ranks import Ranks
     from audiofix.types import Audio
 
 MOST_DRAWS = 4  # that any quality makes by itself
@@ -37,9 +35,7 @@ class Job:
     dry_run: bool
     spread: bool
     init: Path | None
-    resume: bool
-    save_every: float  # s
-    ranks: Ranks | None = None  # the processes that share each file
+    scale: Scale
 
 
 def separate(
@@ -57,6 +53,7 @@ def separate(
     device: scaling.Devices = "auto",
     resume: scaling.GoOn = False,
     save_every: scaling.SaveEvery = 30.0,
+    memory: scaling.Memory = None,
     reference: options.References = None,
     residual: options.Residual = None,
     spread: options.Spread = False,
@@ -90,37 +87,26 @@ def separate(
     inputs.refuse_confusion(mixtures, references, parent)
     from audiofix.runtime.launch import company, devices_of
 
-    job = Job(
-        names,
-        settings,
-        references,
-        parent,
-        residual,
-        as_json,
-        overwrite,
-        dry_run,
-        spread,
-        init,
-        resume,
-        save_every,
-    )
+    scale = Scale(resume, save_every, None if memory is None else longfile.bytes_of(memory))
+    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init, scale)
     if dry_run:
         settings["device"] = devices_of(device)[0]
         for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
         return
     with company(device) as together:
         settings["device"] = together.device
-        job = dataclasses.replace(job, ranks=together.ranks)
+        job = dataclasses.replace(job, scale=dataclasses.replace(scale, ranks=together.ranks))
         for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
 
 
 def _separate_one(path: Path, job: Job) -> None:
     from audiofix import api
     from audiofix.audio.files import bytes_needed, read_audio
-    from audiofix.drawing import Place
     from audiofix.runtime.memory import keep_freed_memory
-    from audiofix.runtime.ranks import Ranks
 
+    if not job.dry_run and longfile.wanted(path, job):
+        longfile.separate_long(path, job)
+        return
     folder = output.folder_of(path, job.parent)
     mixture = read_audio(path)
     draws = job.settings["draws"] or MOST_DRAWS
@@ -140,36 +126,25 @@ def _separate_one(path: Path, job: Job) -> None:
         else:
             show.plan(planned, folder)
         return
-    ranks = job.ranks or Ranks()
-    place = Place(ranks, checkpoints=saved_at(folder), resume=job.resume, every=job.save_every)
-    try:
-        with show.progress_bar(path.name) if ranks.first else nullcontext() as progress:
-            result = api.separate(
-                mixture,
-                job.sources,
-                **job.settings,
-                references=references,
-                init=init,
-                progress=progress,
-                place=place,
-            )
-    except KeyboardInterrupt:
-        on = "; --resume goes on from what was saved" if saved_at(folder).exists() else ""
-        raise KeyboardInterrupt(on) from None
-    if not ranks.first:
+    with longfile.saving(folder, path, job.scale) as (place, progress):
+        result = api.separate(
+            mixture,
+            job.sources,
+            **job.settings,
+            references=references,
+            init=init,
+            progress=progress,
+            place=place,
+        )
+    if not place.ranks.first:
         return
     report = _completed(result.report, path, sha256, job, begun)
     _write(mixture, result, folder, job, report)
-    shutil.rmtree(saved_at(folder), ignore_errors=True)
+    longfile.forget(folder)
     if job.as_json:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
-
-
-def saved_at(folder: Path) -> Path:
-    """Where a run whose results go to `folder` saves itself."""
-    return folder.parent / f".{folder.name}.audiofix-resume"
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:
