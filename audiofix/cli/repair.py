@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Confirm = Callable[[str], bool]
 
-_ALIASES = {".aif": ".aiff", ".aifc": ".aiff", ".oga": ".ogg", ".wave": ".wav"}
+_ALIASES = {".m4b": ".m4a", ".aif": ".aiff", ".aifc": ".aiff", ".oga": ".ogg", ".wave": ".wav"}
 
 
 @dataclass(frozen=True)
