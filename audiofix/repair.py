@@ -13,15 +13,13 @@ from torch import Tensor
 
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import resample
-from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, operator_of, scaled, shifted
+from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, explained, scaled, shifted
 from audiofix.effect import changes, exact
 from audiofix.errors import InputError, SettingError
 from audiofix.frame import Frame, framed
 from audiofix.guesses import first_guess, sparse_guess, to_recognise, without_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.band import Band
-from audiofix.operators.base import Restorable
-from audiofix.operators.chain import Added, Chain
 from audiofix.operators.gap import Gap
 from audiofix.operators.noise import Noise
 from audiofix.progress import Progress, teller
@@ -162,7 +160,7 @@ class _Work:
         if tools.inpainter is not None:
             found = [self._filled(begin, faults, same)]
         else:
-            damage = self._damage(frame, faults, begin, rest, same)
+            damage = self._damage(frame, faults, begin, rest)
             score = tools.score()
             found = [
                 draw_restoration(
@@ -180,23 +178,14 @@ class _Work:
             raise ValueError("these faults take a chain")
         return level * min(1.0, self.tools.sample_rate / self.rate) ** 0.5
 
-    def _damage(
-        self, frame: Frame, faults: Sequence[Fault], begin: Tensor, rest: Tensor, same: bool
-    ) -> Damage:
-        operators: list[Restorable] = []
-        if not same:
-            operators = [Band(self.tools.sample_rate, self.rate), Added(rest)]
-        length = frame.y.shape[-1]
-        each = [operator_of(fault, self.rate, length) for fault in faults]
-        hard = [operator for operator in each if operator is not None]
+    def _damage(self, frame: Frame, faults: Sequence[Fault], begin: Tensor, rest: Tensor) -> Damage:
         noise = next((fault for fault in faults if isinstance(fault, Noisy)), None)
         known = None
         if noise is not None:
             known = Noise(at_other_rate(noise.profile, self.rate, self.tools.sample_rate))
-        if not hard:
-            return Damage(None, begin, known)
-        chain = [*operators, *hard]
-        return Damage(Chain(chain) if len(chain) > 1 else chain[0], frame.y, known)
+        found = explained(frame.y, faults, self.rate, self.tools.sample_rate, rest)
+        operator, y = (None, begin) if found is None else found
+        return Damage(operator, y, known)
 
     def _filled(self, begin: Tensor, faults: Sequence[Fault], same: bool) -> Tensor:
         """The mean that the inpainter gives, (channel, 1, time) at the models' rate."""
