@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.bands [SECONDS]
 
 Plain: the faults' operators one after the other at the file's rate, a projection as x + A+(y - A x), and a length
-that is only a multiple of what both rates share. Medians of three, alternating, stereo at 44.1 and 48 kHz. One score
-of the same sound by the shipped prior is timed as well.
+that is only a multiple of what both rates share. Medians of three, alternating, stereo at 44.1 and 48 kHz.
+One score of the same sound by the shipped prior is timed as well.
 """
 
 from __future__ import annotations
