@@ -75,11 +75,16 @@ def checked(
     return _at_rate(audio, faults, to_rate)
 
 
+def refuse_short(audio: Audio) -> None:
+    """Raise InputError for a recording that is too short for anything to be known of it."""
+    if audio.seconds < SHORTEST:
+        raise InputError(f"{audio.length} samples are too short; at least {SHORTEST} s are needed")
+
+
 def _check(audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int) -> None:
     if not faults and to_rate is None:
         raise SettingError("there is nothing to restore: no fault was named or found; name one")
-    if audio.seconds < SHORTEST:
-        raise InputError(f"{audio.length} samples are too short; at least {SHORTEST} s are needed")
+    refuse_short(audio)
     if draws is not None and draws < 1:
         raise SettingError(f"--draws must be 1 or more, got {draws}")
     if seed < 0:

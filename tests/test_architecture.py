@@ -57,7 +57,7 @@ ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["preparing"] = {*WORKERS, "tools"}
 ALLOWED["repair"] = {*WORKERS, "tools", "preparing"}
 ALLOWED["costing"] = {*WORKERS, "tools", "preparing", "repair"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", ""}
+ALLOWED["cli"] = {*WORKERS, "training", "api", "preparing", "repair", "costing", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 
