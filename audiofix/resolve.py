@@ -32,6 +32,11 @@ class Resolved:
     faults: list[Fault] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First and one past the last sample of each gap."""
+        return [span for fault in self.faults if isinstance(fault, LostSamples) for span in fault.spans]
+
 
 def resolve(
     wanted: Sequence[Wanted],

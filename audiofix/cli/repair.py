@@ -165,7 +165,9 @@ def _tell_cost(audio: Audio, path: Path, place: Path, resolved: Resolved, job: J
         "file": f"{place} (nothing was written)",
     }
     if job.as_json:
-        show.say(output.dump_json({"path": path, **dataclasses.asdict(found)}))
+        gaps = [[start / audio.sample_rate, stop / audio.sample_rate] for start, stop in resolved.spans]
+        measured = {"evidence": resolved.evidence, "gaps": gaps}
+        show.say(output.dump_json({"path": path, **dataclasses.asdict(found), **measured}))
     else:
         show.facts(facts)
 

@@ -572,3 +572,33 @@ def test_a_result_that_is_a_link_replaces_what_it_names(run, write, restoring):
     done(run("inpaint", mix, *GAP, "--overwrite"))
     assert Path("restored/mix.wav").is_symlink()
     assert like("elsewhere/real.wav")[:2] == ("WAV", "PCM_16")
+
+
+def test_a_dry_run_lists_what_was_found_and_changes_nothing(run, write, models):
+    broken = sound(44100, channels=2)
+    for start in (3000, 5000, 8000):
+        broken[start : start + 300] = 0
+    mix = write(samples=broken, rate=44100)
+    before = {name: Path(name).read_bytes() for name in files_under(Path())}
+    lines = done(run("inpaint", mix, "--auto-gaps", "--dry-run", *AGAINST_IT)).stdout.splitlines()
+    assert lines[:3] == [
+        "mix.wav: gap 0.0680-0.0748 s: digital silence",
+        "mix.wav: gap 0.1134-0.1202 s: digital silence",
+        "mix.wav: gap 0.1814-0.1882 s: digital silence",
+    ]
+    assert "nothing was written" in lines[-1]
+    found = json.loads(done(run("inpaint", mix, "--auto-gaps", "--dry-run", "--json", *AGAINST_IT)).stdout)
+    assert [line.split(":")[0] for line in found["evidence"]] == [
+        line[9:].split(":")[0] for line in lines[:3]
+    ]
+    # The list can be given back as it is: the very samples.
+    spans = [[round(44100 * second) for second in gap] for gap in found["gaps"]]
+    assert spans == [[3000, 3300], [5000, 5300], [8000, 8300]]
+    assert before == {name: Path(name).read_bytes() for name in files_under(Path())}
+
+
+def test_a_dry_run_that_finds_nothing_says_so(run, write, models):
+    mix = write(samples=sound(), rate=16000)
+    result = done(run("inpaint", mix, "--auto-gaps", "--dry-run"))
+    assert result.stdout.splitlines() == ["mix.wav: no gap found", "mix.wav: nothing to restore was found"]
+    assert not Path("restored").exists()
