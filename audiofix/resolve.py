@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded
 from audiofix.errors import SettingError
 from audiofix.faultlist import AUTO, Wanted
 from audiofix.faults.bandwidth import find_cutoff
-from audiofix.faults.clipping import find_clipping
+from audiofix.faults.clipping import find_clipping, find_plateau
 from audiofix.faults.depth import find_depth
 from audiofix.faults.gaps import find_gaps, merge_gaps, parse_gap
 from audiofix.faults.noise import find_noise
@@ -129,6 +129,13 @@ def _clip(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | Non
         return Cut(-level, level)
     found = find_clipping(torch.nan_to_num(audio.samples))
     if found is None:
+        plateau = find_plateau(audio.samples)
+        if plateau is not None:
+            example = replace(one, argument=f"{plateau:.2g}").said
+            raise SettingError(
+                f"samples pile up above {plateau:.2g} but are not cut off there, as after clipping and then a "
+                f"codec or another rate; look at the peaks, and where they are flat give {example}"
+            )
         raise SettingError(
             f"no clipping was found: no level is hit by many samples in a row; say where: {one.example}"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from audiofix import repair
 from tests.cli.conftest import files_under
@@ -353,3 +354,11 @@ def test_no_room(refused, mix, monkeypatch, restoring):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
     refused("inpaint", mix, *GAP, status=OUTPUT, says="free some space")
     assert restoring.calls == []
+
+
+def test_clipping_that_was_coded_is_hinted_at(refused):
+    x, rate = soundfile.read(Path(__file__).parents[2] / "samples" / "speech.wav")
+    level = np.quantile(np.abs(x), 0.9)
+    soundfile.write("talk.ogg", 0.5 / level * np.clip(x, -level, level), rate)
+    refused("declip", "talk.ogg", status=SETTING, says=("samples pile up above 0.4", "give --level 0.4"))
+    refused("restore", "talk.ogg", "--ops", "clip", status=SETTING, says="give clip:0.4")
