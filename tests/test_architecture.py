@@ -57,9 +57,10 @@ ALLOWED["checks"] = BASE
 ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks", "drawing"}
 ALLOWED["longfile"] = {*ALLOWED["api"], "api"}
 ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
-ALLOWED["repair"] = {*WORKERS, "tools"}
-ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "longfile", "repair", "costing", ""}
+ALLOWED["preparing"] = {*WORKERS, "tools"}
+ALLOWED["repair"] = {*WORKERS, "tools", "preparing"}
+ALLOWED["costing"] = {*WORKERS, "tools", "preparing", "repair"}
+ALLOWED["cli"] = {*WORKERS, "training", "api", "longfile", "preparing", "repair", "costing", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

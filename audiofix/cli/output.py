@@ -181,6 +181,19 @@ def publish(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None
                 parent.rmdir()
 
 
+def earlier_files(place: Path, given: Iterable[Path]) -> list[Path]:
+    """What the report beside a restored file says was written with it, and is still there but not `given`."""
+    try:
+        report = place.parent / f"{place.stem}.report.json"
+        listed = json.loads(report.read_text(encoding="utf-8"))["output"]["files"].values()
+        names = {Path(str(name)).name for name in listed}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    used = {os.path.realpath(file) for file in given}
+    found = [place.parent / name for name in sorted(names) if name.startswith(f"{place.stem}.")]
+    return [file for file in found if file.is_file() and os.path.realpath(file) not in used]
+
+
 def dump_json(value: Any, indent: int | None = None) -> str:
     """JSON that every reader takes: numbers that are not finite become null, paths and devices text."""
     return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
