@@ -96,7 +96,7 @@ def started() -> Iterator[Callable[[list[str]], subprocess.Popen[str]]]:
         process.wait()
 
 
-LONG = ["--levels", "40", "--save-every", "0"]
+LONG = ["--levels", "12", "--save-every", "0"]
 
 
 def test_a_run_that_is_killed_goes_on_with_another_number_of_processes(
