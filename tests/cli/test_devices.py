@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiofix.errors import DeviceError
+from audiofix.runtime.launch import devices_of
+
 COMMAND = [sys.executable, "-m", "audiofix"]
-QUICK = ["--levels", "3", "--seed", "5"]
+QUICK = ["--levels", "12", "--seed", "5", "--prior", "tiny-speech,tiny-piano"]
 LIMIT = 120  # s: far more than any of these take
 
 
@@ -48,19 +51,18 @@ def hashes(out: str) -> dict[str, str]:
 
 @pytest.fixture
 def alone(mixture: Path) -> dict[str, str]:
-    run(separate(mixture, "alone", "--device", "cpu"))
+    """What one process makes of it."""
+    run(separate(mixture, "alone"))
     return hashes("alone")
 
 
-def test_two_processes_and_torchruns_three_give_the_same_files(mixture: Path, alone: dict[str, str]) -> None:
-    run(separate(mixture, "two", "--devices", "cpu:2"))
-    assert hashes("two") == alone
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
-    run([*torchrun, *separate(mixture, "three")[1:]])
-    assert hashes("three") == alone
-    # More processes than stretches: one has nothing to do.
-    run(separate(mixture, "four", "--devices", "cpu:4"))
-    assert hashes("four") == alone
+def test_torchruns_processes_give_the_same_files(mixture: Path) -> None:
+    """Three stretches and four processes: one has nothing to do."""
+    follow = ("--prior", "tiny-separator")
+    run(separate(mixture, "alone", *follow))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
+    run([*torchrun, *separate(mixture, "four", *follow)[1:]])
+    assert hashes("four") == hashes("alone")
     assert not list(Path().glob("*/.mix*"))
 
 
@@ -96,33 +98,27 @@ def started() -> Iterator[Callable[[list[str]], subprocess.Popen[str]]]:
         process.wait()
 
 
-LONG = ["--levels", "12", "--save-every", "0"]
-
-
 def test_a_run_that_is_killed_goes_on_with_another_number_of_processes(
-    mixture: Path, started: Callable[[list[str]], subprocess.Popen[str]]
+    mixture: Path, alone: dict[str, str], started: Callable[[list[str]], subprocess.Popen[str]]
 ) -> None:
-    whole = [*COMMAND, "separate", str(mixture), "--seed", "5", *LONG]
-    run([*whole, "-o", "alone"])
-    process = started([*whole, "-o", "killed"])
+    process = started(separate(mixture, "killed", "--save-every", "0"))
     until(lambda: saved("killed"), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not Path("killed", "mix").exists()
     reached = json.loads(Path("killed", ".mix.audiofix-resume", "reached.json").read_text())
     assert reached["done"] > 0
-    run([*whole, "-o", "killed", "--resume", "--devices", "cpu:2"])
-    assert hashes("killed") == hashes("alone")
+    run(separate(mixture, "killed", "--resume", "--devices", "cpu:2"))
+    assert hashes("killed") == alone
     report = json.loads(Path("killed", "mix", "report.json").read_text())
     assert report["resumed"] == [0, reached["done"]]
     assert not saved("killed")
 
 
 def test_a_lost_process_ends_the_run_with_a_remedy_that_works(
-    mixture: Path, started: Callable[[list[str]], subprocess.Popen[str]]
+    mixture: Path, alone: dict[str, str], started: Callable[[list[str]], subprocess.Popen[str]]
 ) -> None:
-    whole = [*COMMAND, "separate", str(mixture), "--seed", "5", *LONG]
-    process = started([*whole, "-o", "lost", "--devices", "cpu:2"])
+    process = started(separate(mixture, "lost", "--save-every", "0", "--devices", "cpu:2"))
     until(lambda: saved("lost"), process)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(child), signal.SIGKILL)
@@ -131,15 +127,14 @@ def test_a_lost_process_ends_the_run_with_a_remedy_that_works(
     assert "--resume" in errors
     assert len(errors.splitlines()) == 1
     assert not Path("lost", "mix").exists()
-    run([*whole, "-o", "lost", "--resume"])
-    run([*whole, "-o", "alone"])
-    assert hashes("lost") == hashes("alone")
+    run(separate(mixture, "lost", "--resume"))
+    assert hashes("lost") == alone
 
 
 def test_ctrl_c_leaves_what_resume_needs_and_no_processes(
     mixture: Path, started: Callable[[list[str]], subprocess.Popen[str]]
 ) -> None:
-    process = started([*COMMAND, "separate", str(mixture), *LONG, "-o", "stopped", "--devices", "cpu:2"])
+    process = started(separate(mixture, "stopped", "--save-every", "0", "--devices", "cpu:2"))
     until(lambda: saved("stopped"), process)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.killpg(process.pid, signal.SIGINT)
@@ -152,7 +147,12 @@ def test_ctrl_c_leaves_what_resume_needs_and_no_processes(
 
 
 @pytest.mark.parametrize("devices", ["cuda:99", "cpu:0", "gpu", "cpu,,cpu"])
-def test_devices_that_are_not_there(mixture: Path, devices: str) -> None:
-    message = run(separate(mixture, "none", "--devices", devices), status=6)
-    assert "available" in message
-    assert len(message.splitlines()) == 1
+def test_devices_that_are_not_there(devices: str) -> None:
+    with pytest.raises(DeviceError, match="available"):
+        devices_of(devices)
+
+
+def test_names_of_devices() -> None:
+    assert devices_of("cpu") == ["cpu"]
+    assert devices_of("cpu:3") == ["cpu"] * 3
+    assert devices_of("cpu,cpu:2") == ["cpu"] * 3
