@@ -128,7 +128,7 @@ def _train(trainer: Trainer, config: TrainConfig, again: str, resumed: bool) -> 
         goal = f"{config.hours:g} h" + (f" or step {config.steps}" if config.steps else "")
         count = f" by {team.world} processes" if team.world > 1 else ""
         show.say(f"training {config.name} on {audio}{count}, from {where} to {goal}; {trainer.folder}")
-    trainer.folder.mkdir(parents=True, exist_ok=True)
+        trainer.folder.mkdir(parents=True, exist_ok=True)
     try:
         with _stop_between_steps(trainer):
             for record in trainer.run():
@@ -146,7 +146,8 @@ def _train(trainer: Trainer, config: TrainConfig, again: str, resumed: bool) -> 
     except LostRank as error:
         # The step that failed changed no weights, so they are those of the last one.
         trainer.save()
-        raise LostRank(f"{error}; saved at step {trainer.progress.step}, go on with: {again}") from error
+        kept = f"; saved at step {trainer.progress.step}" if team.first else ""
+        raise LostRank(f"{error}{kept}; go on with: {again}") from error
     if team.first:
         show.say(f"trained; make a model of it with: {_alone(again)} --export models/{config.name}")
 
@@ -178,16 +179,18 @@ def _stop_between_steps(trainer: Trainer) -> Iterator[None]:
             raise _Stop
         return step()
 
-    # Schedulers, and torchrun when a process has gone, end processes by SIGTERM.
-    which = [signal.SIGINT, *([signal.SIGTERM] if trainer.team.world > 1 else [])]
-    before = {one: signal.signal(one, ask) for one in which}
+    before = signal.signal(signal.SIGINT, ask)
+    if trainer.team.world > 1:
+        # Schedulers, and torchrun when a process has gone, end processes by SIGTERM.
+        signal.signal(signal.SIGTERM, ask)
     trainer.step = step_unless_asked  # type: ignore[method-assign]
     try:
         yield
     finally:
         trainer.step = step  # type: ignore[method-assign]
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        signal.signal(signal.SIGINT, before)
+        if trainer.team.world > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left to do is to save
 
 
 def record_line(record: Mapping[str, Any]) -> str:

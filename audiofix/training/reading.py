@@ -51,7 +51,7 @@ class Clips(Folder):
         self._take([f for f in files if f.frames], sample_rate)
         size = sum(4 * f.frames * f.channels for f in self.files)
         self._held: dict[Clip, Wave] | None = {} if size <= HELD_BYTES else None
-        self._shards: dict[int, Clips] = {}
+        self._shards: dict[tuple[int, int, int], Clips] = {}
 
     def _take(self, files: Sequence[ClipFile], sample_rate: int) -> None:
         if not files:
@@ -73,7 +73,8 @@ class Clips(Folder):
         """
         if world == 1 or len(self.files) < world:
             return self
-        if epoch not in self._shards:
+        key = (epoch, rank, world)
+        if key not in self._shards:
             order = np.random.default_rng([epoch, world]).permutation(len(self.files))
             seconds = [0] * world
             mine = []
@@ -85,8 +86,9 @@ class Clips(Folder):
             shard = Clips.__new__(Clips)
             shard._take(mine, self.sample_rate)
             shard._held, shard._shards = self._held, {}
-            self._shards = {e: s for e, s in self._shards.items() if e >= epoch - 1} | {epoch: shard}
-        return self._shards[epoch]
+            recent = {k: s for k, s in self._shards.items() if k[0] >= epoch - 1}
+            self._shards = {**recent, key: shard}
+        return self._shards[key]
 
     def _read(self, file: AudioFile, start: int, length: int, generator: np.random.Generator) -> Wave:
         assert isinstance(file, ClipFile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -103,5 +104,6 @@ def lost(error: RuntimeError) -> RuntimeError | LostRank:
     """The error as LostRank, if it is one."""
     if not is_lost(error):
         return error
-    reason = str(error).splitlines()[0]
-    return LostRank(f"another process of this run has gone or does not answer ({reason[:200]})")
+    # gloo begins with its own source line and goes on with advice.
+    reason = re.sub(r"^\[[^\]]*\]\s*", "", str(error).splitlines()[0]).split(". ")[0]
+    return LostRank(f"another process of this run has gone or does not answer ({reason[:160]})")
