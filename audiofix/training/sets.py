@@ -95,7 +95,9 @@ def clips_of(text: str, part: str, split: bool = True) -> list[Clip]:
     spec = parse_set(text)
     clips = KINDS[spec.kind](spec, part, split)
     if not clips:
-        raise InputError(f"{text} holds nothing for {part}; give more recordings, or another set to validate on")
+        raise InputError(
+            f"{text} holds nothing for {part}; give more recordings, or another set to validate on"
+        )
     return clips
 
 

@@ -85,7 +85,12 @@ def join(device: str = "auto") -> Team:
     if cuda:
         place = pick_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(place)
-    distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+    try:
+        distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:  # ValueError: variables of torchrun that are not set
+        raise LostRank(
+            f"the processes of this run did not find each other ({_reason(error)}); start it anew"
+        ) from error
     return Team(distributed.get_rank(), distributed.get_world_size(), place)
 
 
@@ -104,6 +109,10 @@ def lost(error: RuntimeError) -> RuntimeError | LostRank:
     """The error as LostRank, if it is one."""
     if not is_lost(error):
         return error
-    # gloo begins with its own source line and goes on with advice.
-    reason = re.sub(r"^\[[^\]]*\]\s*", "", str(error).splitlines()[0]).split(". ")[0]
-    return LostRank(f"another process of this run has gone or does not answer ({reason[:160]})")
+    return LostRank(f"another process of this run has gone or does not answer ({_reason(error)})")
+
+
+def _reason(error: Exception) -> str:
+    """What gloo says without its own source lines, and without the advice that follows."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\[/[^\]]*\]\s*", "", first).split(". ")[0][:160]

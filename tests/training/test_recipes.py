@@ -83,8 +83,8 @@ def test_a_large_network_answers_and_has_gradients() -> None:
         net, task = build_network(config), make_task(config)
         generator = torch.Generator().manual_seed(0)
         batch = (
-            0.1 * torch.randn(1, 2048, generator=generator), torch.tensor([0.1]),
-            torch.randn(1, 2048, generator=generator),
+            0.1 * torch.randn(1, 512, generator=generator), torch.tensor([0.1]),
+            torch.randn(1, 512, generator=generator),
         )  # fmt: skip
         loss = task.error(config, net, batch)
         loss.backward()
