@@ -9,7 +9,7 @@ import torch
 
 from audiofix.training import optimizers
 from audiofix.training.config import read_config
-from audiofix.training.team import join, leave
+from audiofix.training.team import Team, join, leave
 from audiofix.training.trainer import Trainer
 
 
@@ -17,10 +17,10 @@ def weights(trainer: Trainer) -> list[torch.Tensor]:
     return [p.detach().clone() for net in (trainer.net, trainer.average) for p in net.parameters()]
 
 
-def report(config_file: Path, out: Path) -> None:
+def report(config_file: Path, out: Path, team: Team) -> None:
     torch.set_num_threads(1)
     optimizers.LEAST_SIDE = 8  # tiny networks have no matrix as wide as Muon wants
-    config, team = read_config(config_file), join("cpu")
+    config = read_config(config_file)
     trainer = Trainer(config, out / f"run-{config.name}", team)
     batch = trainer.draw(0)
     losses = [float(trainer.gradient())]
@@ -50,9 +50,10 @@ def report(config_file: Path, out: Path) -> None:
         },
         out / f"{config.name}-{team.rank}.pt",
     )
-    leave()
 
 
 if __name__ == "__main__":
+    team = join("cpu")  # once: a second group would find the first one's address
     for name in sys.argv[2:]:
-        report(Path(name), Path(sys.argv[1]))
+        report(Path(name), Path(sys.argv[1]), team)
+    leave()
