@@ -12,13 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import options, show
+from audiofix.cli import options, show, train_options
 from audiofix.errors import SettingError
 
 if TYPE_CHECKING:
     from audiofix.hub.card import ModelCard
     from audiofix.training.config import TrainConfig
+    from audiofix.training.team import Team
     from audiofix.training.trainer import Trainer
+
+STOPPED = 130  # 128 + SIGINT
 
 
 def train(
@@ -30,27 +33,58 @@ def train(
     export: options.Export = None,
     start: options.StartFrom = None,
     overwrite: options.Overwrite = False,
+    data: train_options.Data = None,
+    valid: train_options.Valid = None,
+    steps: train_options.Steps = None,
+    device: train_options.Device = None,
     _debug: options.Debug = False,
 ) -> None:
-    """Train a prior on folders of audio; Ctrl-C saves, and the same command goes on."""
+    """Train a prior on folders or sets of audio; Ctrl-C saves, and the same command goes on.
+
+    By torchrun --nproc-per-node N -m audiofix train ... N processes train it together.
+    """
     import torch
 
     from audiofix.runtime.memory import keep_freed_memory
     from audiofix.training.config import read_config
-    from audiofix.training.trainer import Trainer
+    from audiofix.training.team import join, leave
 
-    settings = read_config(config)
-    if hours is not None:
-        settings = replace(settings, hours=hours)
+    settings = _changed(read_config(config), data, valid, hours=hours, steps=steps, device=device)
     folder = folder or Path("runs") / settings.name
     torch.set_num_threads(threads)
     keep_freed_memory()
-    again = shlex.join(["audiofix", "train", str(config), "-o", str(folder), *_hours(hours)])
+    given = {"--hours": hours and f"{hours:g}", "--data": data, "--valid": valid, "--steps": steps}
+    again = shlex.join(
+        ["audiofix", "train", str(config), "-o", str(folder), *_options({**given, "--device": device})]
+    )
     if export is not None and not resume:
         raise SettingError("--export needs the checkpoint that --fresh sets aside; leave one of them out")
-    if not resume:
-        _set_aside(folder)
-    trainer = Trainer(settings, folder)
+    team = join(settings.device)
+    try:
+        if team.world > 1:
+            if export is not None:
+                raise SettingError("--export is work for one process; leave torchrun out")
+            each = os.environ.get("LOCAL_WORLD_SIZE", str(team.world))
+            again = f"torchrun --nproc-per-node {each} -m {again}"
+        if not resume and team.first:
+            _set_aside(folder)
+        _run(settings, folder, team, again, start, export, overwrite)
+    finally:
+        leave()
+
+
+def _run(
+    settings: TrainConfig,
+    folder: Path,
+    team: Team,
+    again: str,
+    start: str | None,
+    export: Path | None,
+    overwrite: bool,
+) -> None:
+    from audiofix.training.trainer import Trainer
+
+    trainer = Trainer(settings, folder, team)
     resumed = trainer.resume()
     if start is not None and not resumed:
         _start_from(trainer, start)
@@ -79,28 +113,48 @@ def _start_from(trainer: Trainer, model: str) -> None:
     prior = load_prior(home)
     net = next(iter(prior.nets.values())) if card.family == "wavenet" else prior.net
     trainer.start_from(net, card.hours, card.audio_seconds)
-    show.say(f"starting from {card.name}: {card.hours:g} h of training")
+    if trainer.team.first:
+        show.say(f"starting from {card.name}: {card.hours:g} h of training")
 
 
 def _train(trainer: Trainer, config: TrainConfig, again: str, resumed: bool) -> None:
+    from audiofix.training.team import LostRank
+
     begun = resumed or trainer.progress.core_hours
     where = f"step {trainer.progress.step}, {trainer.progress.core_hours:.2f} h" if begun else "the beginning"
     audio = f"{trainer.seconds / 3600:.1f} h of audio"
-    show.say(f"training {config.name} on {audio}, from {where} to {config.hours:g} h; {trainer.folder}")
-    trainer.folder.mkdir(parents=True, exist_ok=True)
+    team = trainer.team
+    if team.first:
+        goal = f"{config.hours:g} h" + (f" or step {config.steps}" if config.steps else "")
+        count = f" by {team.world} processes" if team.world > 1 else ""
+        show.say(f"training {config.name} on {audio}{count}, from {where} to {goal}; {trainer.folder}")
+        trainer.folder.mkdir(parents=True, exist_ok=True)
     try:
         with _stop_between_steps(trainer):
             for record in trainer.run():
                 show.say(record_line(record))
     except _Stop:
         trainer.save()
+        if not team.first:
+            raise SystemExit(STOPPED) from None
         raise KeyboardInterrupt(
             f"stopped, saved at step {trainer.progress.step}; go on with: {again}"
         ) from None
     except KeyboardInterrupt:
         kept = trainer.checkpoint if trainer.checkpoint.exists() else "nothing yet"
         raise KeyboardInterrupt(f"stopped at once; last saved: {kept}; go on with: {again}") from None
-    show.say(f"trained; make a model of it with: {again} --export models/{config.name}")
+    except LostRank as error:
+        # The step that failed changed no weights, so they are those of the last one.
+        trainer.save()
+        kept = f"; saved at step {trainer.progress.step}" if team.first else ""
+        raise LostRank(f"{error}{kept}; go on with: {again}") from error
+    if team.first:
+        show.say(f"trained; make a model of it with: {_alone(again)} --export models/{config.name}")
+
+
+def _alone(again: str) -> str:
+    """The command of one process."""
+    return again[again.index("audiofix ") :]
 
 
 class _Stop(Exception):
@@ -117,20 +171,26 @@ def _stop_between_steps(trainer: Trainer) -> Iterator[None]:
         nonlocal asked
         asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
-        show.warn("stopping after this step; once more to stop at once")
+        if trainer.team.first:
+            show.warn("stopping after this step; once more to stop at once")
 
     def step_unless_asked() -> float:
-        if asked:
+        if trainer.team.any(asked):
             raise _Stop
         return step()
 
     before = signal.signal(signal.SIGINT, ask)
+    if trainer.team.world > 1:
+        # Schedulers, and torchrun when a process has gone, end processes by SIGTERM.
+        signal.signal(signal.SIGTERM, ask)
     trainer.step = step_unless_asked  # type: ignore[method-assign]
     try:
         yield
     finally:
         trainer.step = step  # type: ignore[method-assign]
         signal.signal(signal.SIGINT, before)
+        if trainer.team.world > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left to do is to save
 
 
 def record_line(record: Mapping[str, Any]) -> str:
@@ -152,7 +212,7 @@ def _export(trainer: Trainer, config: TrainConfig, again: str, folder: Path, ove
     from audiofix.hub.registry import export_model
 
     card = _card(trainer, config, again, folder.resolve().name)
-    card = export_model(trainer.average, card, folder, overwrite=overwrite)
+    card = export_model(trainer.average.cpu(), card, folder, overwrite=overwrite)
     figures = {name: value for name, value in card.validation.items() if name.startswith("mean_")}
     shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items())
     show.say(f"{folder}: model {card.name}, {card.hours:g} h, {shown}")
@@ -199,5 +259,29 @@ def _set_aside(folder: Path) -> None:
             os.replace(file, file.with_name(f"{file.stem}.previous{file.suffix}"))
 
 
-def _hours(hours: float | None) -> list[str]:
-    return [] if hours is None else ["--hours", f"{hours:g}"]
+def _changed(
+    config: TrainConfig, data: list[str] | None, valid: list[str] | None, **given: Any
+) -> TrainConfig:
+    """The config with what the options say instead; sets of --data bring their own licences."""
+    from audiofix.training.sets import parse_set, told_of
+
+    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    for text in (*(data or ()), *(valid or ())):
+        parse_set(text)
+    if data:
+        told = told_of(data)
+        licence = "; ".join(dict.fromkeys(one["licence"] for one in told))
+        config = replace(
+            config, train=tuple(data), valid=tuple(valid or data), trained_on=told, licence=licence
+        )
+    elif valid:
+        config = replace(config, valid=tuple(valid))
+    return config
+
+
+def _options(given: Mapping[str, Any]) -> list[str]:
+    """Options that were given, as words of a command; a list repeats its name."""
+    values = (
+        (name, v) for name, value in given.items() for v in (value if isinstance(value, list) else [value])
+    )
+    return [word for name, value in values if value is not None for word in (name, str(value))]

@@ -43,6 +43,26 @@ class CompiledMixer:
         return self._net.with_variance(x, sigma, self._trunk)
 
 
+class Drawn:
+    """What the losses of all tasks have in common: a batch drawn on the processor, then its error."""
+
+    draw: Any
+    error: Any
+
+    def loss(
+        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> Tensor:
+        """Mean loss of one batch drawn with the generator."""
+        loss: Tensor = self.error(config, forward, self.draw(config, folders, generator))
+        return loss
+
+
+def place_of(net: Any) -> torch.device:
+    """The device of a network's weights."""
+    found: torch.device = next(net.parameters()).device
+    return found
+
+
 def noise_generator(generator: np.random.Generator) -> torch.Generator:
     """A generator of noise that follows from the one of the batch."""
     return torch.Generator().manual_seed(int(generator.integers(2**62)))

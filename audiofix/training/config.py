@@ -11,6 +11,7 @@ from audiofix.errors import SettingError
 from audiofix.training.bands import Bands
 from audiofix.training.degrade import Simulation
 from audiofix.training.gaps import Gaps
+from audiofix.training.sets import is_set, parse_set
 
 TRAINABLE = ("wavenet", "score", "separator", "inpainter", "upsampler")
 
@@ -25,6 +26,11 @@ class TrainConfig:
     (`training.bands.Bands`), both a `blind_share`. A WaveNet with the name of a separator in `shown` is
     conditioned on mixtures with the folders in `mixed_train` and `mixed_valid`, one for each other source of the
     separator, and on what the separator says of them; `hide_share` of the items show it neither.
+
+    `train` and `valid` name folders or sets (`training.sets`): vctk:PATH, musdb:PATH#vocals, folder:PATH. A set
+    named in both is split by its own rule. With `steps` a run ends after so many, if its hours are not over first.
+    `precision` fp32 or bf16 says what auto leaves to `bf16` and the device. Batches are drawn ahead, `read_ahead`
+    of them: none for plain folders, four for sets, unless it is given. `batch` is of each process.
     """
 
     name: str
@@ -41,6 +47,7 @@ class TrainConfig:
     batch: int = 4
     gain_db: tuple[float, float] = (-12.0, 4.0)
     hours: float = 2.0
+    steps: int = 0
     warmup_steps: int = 200
     decay_share: float = 0.3
     optimizer: str = "adamw"
@@ -49,6 +56,9 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.999
     bf16: bool = True
+    precision: str = "auto"
+    device: str = "auto"
+    read_ahead: int = -1
     compile: bool = True
     seed: int = 0
     checkpoint_minutes: float = 4.0
@@ -92,6 +102,9 @@ class TrainConfig:
             # A compiled network has no gradient of its gradient.
             (self.objective == "denoising" or not self.compile, "objective sliced needs compile = false"),
             (self.optimizer in ("adamw", "muon"), "optimizer: adamw or muon"),
+            (self.precision in ("auto", "fp32", "bf16"), "precision: auto, fp32 or bf16"),
+            (self.device in ("auto", "cpu") or self.device.startswith("cuda"), "device: auto, cpu or cuda"),
+            (self.steps >= 0, "steps must be positive, or 0 to go by hours alone"),
             (self.log_steps > 0, "log_steps must be positive"),
             (self.hours > 0, "hours must be positive"),
             (0 <= self.decay_share <= 1, "decay_share lies between 0 and 1"),
@@ -105,6 +118,9 @@ class TrainConfig:
                 kind(**getattr(self, table))
             except TypeError as error:
                 raise SettingError(f"training config {self.name}, [{table}]: {error}") from error
+        for text in (*self.train, *self.valid, *self.mixed_train, *self.mixed_valid):
+            if is_set(text):
+                parse_set(text)
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audiofix.errors import InputError
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif")
+from audiofix.training.sets import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,18 @@ class Folder:
         index = int(np.searchsorted(self._ends, generator.integers(self._ends[-1]), side="right"))
         file = self.files[index]
         start = int(generator.integers(max(1, file.frames - length + 1)))
-        audio, _ = soundfile.read(file.path, length, start, dtype="float32", always_2d=True)
+        audio = self._read(file, start, length, generator)
         window = torch.zeros(length)
-        window[: len(audio)] = torch.from_numpy(audio.mean(axis=1))
+        window[: len(audio)] = torch.from_numpy(audio)
         return window
+
+    def _read(
+        self, file: AudioFile, start: int, length: int, _generator: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """(time,) from one file, fewer samples at its end: here the mean of all channels."""
+        audio, _ = soundfile.read(file.path, length, start, dtype="float32", always_2d=True)
+        mean: NDArray[np.float32] = audio.mean(axis=1)
+        return mean
 
 
 def _scan(root: Path, sample_rate: int) -> list[AudioFile]:

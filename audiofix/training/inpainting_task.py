@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.priors.inpainting import SHOWN, Inpainter
-from audiofix.training.batches import mixer_forward, noise_generator
+from audiofix.training.batches import Drawn, mixer_forward, noise_generator, place_of
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.gaps import Gaps, simulated_gaps
@@ -21,7 +21,7 @@ from audiofix.training.objectives import gap_error
 VALID_WINDOWS, VALID_LENGTH, VALID_MS = 24, 32768, (20, 50, 100, 200)
 
 
-class InpaintingTask:
+class InpaintingTask(Drawn):
     """Fill simulated gaps, shown the classical fills, at levels of noise up to "nothing known"."""
 
     unit = "loss"
@@ -35,10 +35,10 @@ class InpaintingTask:
         """The trunk compiled."""
         return mixer_forward(net, compiled)
 
-    def loss(
-        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
-    ) -> Tensor:
-        """log10 of the error in the gaps against what was lost or the noise, whichever is less."""
+    def draw(
+        self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """Clean windows, their fills, what is lost, noise levels with infinity where nothing is known, noise."""
         (folder,) = folders
         item = simulated_gaps(
             folder, config.batch, config.window, config.gain_db, Gaps(**config.gaps), generator
@@ -48,7 +48,11 @@ class InpaintingTask:
         sigma = sigma[torch.from_numpy(generator.permutation(config.batch))]
         blind = torch.from_numpy(generator.uniform(size=config.batch) < config.blind_share)
         sigma = torch.where(blind, torch.inf, sigma)
-        return gap_error(forward, item.clean, item.fills, item.lost, sigma, noise).mean()
+        return item.clean, item.fills, item.lost, sigma, noise
+
+    def error(self, _config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
+        """log10 of the error in the gaps against what was lost or the noise, whichever is less."""
+        return gap_error(forward, *batch).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """SNR in gaps of four lengths, mean over windows in dB: of one call, and of the first classical fill."""
@@ -61,7 +65,8 @@ class InpaintingTask:
             how = Gaps(most=4, length_ms=(length, length))
             item = simulated_gaps(folder, VALID_WINDOWS, VALID_LENGTH, (0.0, 0.0), how, generator)
             y = torch.cat([item.fills, item.lost[:, None]], dim=1)
-            filled = torch.cat([inpainter.denoise(part[:, :1], part, math.inf)[:, 0] for part in y.split(4)])
+            parts = (part.to(place_of(net)) for part in y.split(4))
+            filled = torch.cat([inpainter.denoise(y[:, :1], y, math.inf)[:, 0].cpu() for y in parts])
             for figures, wave in ((found, filled), (classical, item.fills[:, 0])):
                 energy, error = ((z * item.lost).square().sum(dim=1) for z in (item.clean, wave - item.clean))
                 heard = energy > 1e-6 * item.lost.sum(dim=1)  # gaps in pauses say nothing

@@ -154,7 +154,7 @@ def highs_error(
 
 def denoise_gain(prior: Prior, clean: Tensor, sigma: float, generator: torch.Generator) -> float:
     """How much one Tweedie step cleans: 10 log10(sigma^2 / mean squared error of D), dB; 0 means nothing."""
-    noise = torch.randn(clean.shape, generator=generator)
+    noise = torch.randn(clean.shape, generator=generator).to(clean.device)
     noisy = clean + sigma * noise
     denoised = denoised_from_score(noisy, prior.score(noisy, sigma), sigma)
     error = (denoised - clean).square().mean()

@@ -13,10 +13,7 @@ from torch import Tensor, nn
 from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.numerics.metrics import si_sdr
 from audiofix.priors.score_network import MixturePosterior
-from audiofix.training.batches import (
-    mixer_forward,
-    noise_generator,
-)
+from audiofix.training.batches import Drawn, mixer_forward, noise_generator, place_of
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.degrade import Simulation, simulated_sources
@@ -42,6 +39,16 @@ class Task(Protocol):
         """What the loss calls: the network, compiled where that is wanted."""
         ...
 
+    def draw(
+        self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """One batch, (batch, ...) each, on the processor; a function of the folders and the generator alone."""
+        ...
+
+    def error(self, config: TrainConfig, forward: Any, batch: tuple[Tensor, ...], /) -> Tensor:
+        """Mean loss of a batch, on the network's device."""
+        ...
+
     def loss(
         self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
     ) -> Tensor:
@@ -53,7 +60,7 @@ class Task(Protocol):
         ...
 
 
-class SeparatorTask:
+class SeparatorTask(Drawn):
     """Amortised posterior of several sources: denoise them, shown their sum, at levels up to "nothing known"."""
 
     unit = "loss"
@@ -68,10 +75,10 @@ class SeparatorTask:
         """The trunk compiled."""
         return mixer_forward(net, compiled)
 
-    def loss(
-        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
-    ) -> Tensor:
-        """Error in decibels for items that see the mixture alone, preconditioned error for noisy ones."""
+    def draw(
+        self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """Sources, noise levels with infinity where nothing is known, whether the mixture is seen, noise."""
         simulation = Simulation(**config.simulation)
         clean = simulated_sources(folders, config.batch, config.window, simulation, generator)
         noise = torch.randn(clean.shape, generator=noise_generator(generator))
@@ -80,7 +87,11 @@ class SeparatorTask:
         blind = torch.from_numpy(generator.uniform(size=config.batch) < config.blind_share)
         hidden = torch.from_numpy(generator.uniform(size=config.batch) < config.hide_share) & ~blind
         sigma = torch.where(blind, torch.inf, sigma)
-        return posterior_error(forward, clean, sigma, noise, (~hidden).float()).mean()
+        return clean, sigma, noise, (~hidden).float()
+
+    def error(self, _config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
+        """Error in decibels for items that see the mixture alone, preconditioned error for noisy ones."""
+        return posterior_error(forward, *batch).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """SI-SDR on mixtures at 0 dB: of the posterior mean, and of one step from the truth plus noise."""
@@ -89,10 +100,11 @@ class SeparatorTask:
             level_db=(0.0, 0.0), rms_db=(-17.0, -17.0), equalise=0, reverberate=0, codec=0, silent=0, crowd=0
         )
         clean = simulated_sources(folders, VALID_MIXTURES, MIXTURE_LENGTH, plain, generator)
+        clean = clean.to(place_of(net))
         posterior = MixturePosterior(net, config.sample_rate, (config.sigma_max, config.sigma_min))
         figures = {}
         for sigma in (math.inf, 0.3, 0.1):
-            unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+            unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2)).to(clean.device)
             noisy = clean if math.isinf(sigma) else clean + sigma * unit
             found = torch.cat(
                 [

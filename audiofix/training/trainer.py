@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from audiofix.errors import ModelError, SettingError
 from audiofix.nets.mixer import TimeFrequencyMixer
 from audiofix.nets.widen import can_widen, widened
+from audiofix.runtime.devices import has_native_bf16
+from audiofix.training.budget import Progress, rate_factor, share_done
 from audiofix.training.config import TrainConfig
-from audiofix.training.data import Folder
+from audiofix.training.folders import folders_of, read_ahead, shard
 from audiofix.training.optimizers import make_optimizer
-from audiofix.training.tasks import make_task
-
-
-@dataclass
-class Progress:
-    """Where a run stands: optimiser steps, hours by the clock and by the processor, seconds of audio seen.
-
-    The budget and the learning rate follow the processor's hours: a busy machine takes longer, not shorter.
-    """
-
-    step: int = 0
-    hours: float = 0.0
-    core_hours: float = 0.0
-    audio_seconds: float = 0.0
-    origin: int = 0  # steps' worth of data that the model it started from had seen
+from audiofix.training.reading import Ahead, Batch
+from audiofix.training.tasks import Task, make_task
+from audiofix.training.team import Team, lost
 
 
 def build_network(config: TrainConfig) -> nn.Module:
@@ -48,37 +39,44 @@ def build_network(config: TrainConfig) -> nn.Module:
             raise SettingError(f"training config {config.name}, [network]: {error}") from error
 
 
-def folders_of(config: TrainConfig, paths: Sequence[str]) -> list[Folder]:
-    """One folder for each source of a separator; all folders together for a prior of one source.
+class Loss(nn.Module):
+    """A task's loss of a batch as a module: its gradients can be averaged over processes."""
 
-    After the latter one folder for each source that it is mixed with, if it is.
-    """
-    apart = [[Path(p)] for p in paths] if config.family == "separator" else [[Path(p) for p in paths]]
-    others = config.mixed_train if paths == config.train else config.mixed_valid
-    return [Folder(roots, config.sample_rate) for roots in (*apart, *([Path(p)] for p in others))]
+    def __init__(self, config: TrainConfig, task: Task, net: nn.Module, forward: Any) -> None:
+        super().__init__()
+        self.net = net
+        # Not as a module: a compiled network would bring the same weights under other names.
+        self._error = partial(task.error, config, forward)
 
-
-def rate_factor(progress: Progress, config: TrainConfig) -> float:
-    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last share of the hours."""
-    warm = min(1.0, (progress.step + 1) / max(1, config.warmup_steps))
-    left = max(0.0, 1 - progress.core_hours / config.hours)
-    return warm * min(1.0, left / config.decay_share if config.decay_share else 1.0)
+    def forward(self, *batch: Tensor) -> Tensor:
+        """Mean loss in the task's unit."""
+        return self._error(batch)
 
 
 class Trainer:
-    """Trains one network; `run` yields a log record every few steps and keeps `folder/checkpoint.pt` fresh."""
+    """Trains one network; `run` yields a log record every few steps and keeps `folder/checkpoint.pt` fresh.
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
+    In a team each process has a trainer with batches of its own; gradients are averaged over them, so that all
+    hold the same weights. The first one yields records, validates and writes.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path, team: Team | None = None) -> None:
         self.config, self.folder = config, folder
-        self.train, self.valid = folders_of(config, config.train), folders_of(config, config.valid)
+        self.team = team or Team()
+        self.train = folders_of(config, config.train)
+        self.valid = folders_of(config, config.valid, "valid")
         self.task = make_task(config)
         self.net = build_network(config)
         self.average = build_network(config)
         self.average.load_state_dict(self.net.state_dict())
+        self.net.to(self.team.device)
+        self.average.to(self.team.device)
         self.optimizer = make_optimizer(config.optimizer, self.net, config.learning_rate, config.weight_decay)
         self.progress = Progress()
         # Compiling fuses the element-wise passes, which bound the speed on CPUs. One fixed window length.
         self.forward = self.task.forward(self.net, config.compile)
+        self._loss = self.team.share(Loss(config, self.task, self.net, self.forward))
+        self._batches = Ahead(self.draw, read_ahead(config))
 
     @property
     def seconds(self) -> float:
@@ -92,10 +90,13 @@ class Trainer:
 
     def resume(self) -> bool:
         """Load the checkpoint if there is one; True when it was loaded. Never unpickles code."""
-        if not self.checkpoint.exists():
+        held: Path | io.BytesIO | None = self.checkpoint if self.checkpoint.exists() else None
+        if self.team.world > 1:
+            held = self._checkpoint_of_first()
+        if held is None:
             return False
         try:
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(held, weights_only=True, map_location=self.team.device)
             self.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -105,6 +106,12 @@ class Trainer:
             ) from error
         self.progress = Progress(**state["progress"])
         return True
+
+    def _checkpoint_of_first(self) -> io.BytesIO | None:
+        """What the first process has in its folder: other machines need not see it."""
+        here = self.team.first and self.checkpoint.exists()
+        data = self.team.bytes_of_first(self.checkpoint.read_bytes() if here else None)
+        return None if data is None else io.BytesIO(data)
 
     def start_from(self, net: nn.Module, core_hours: float, audio_seconds: float) -> None:
         """Take over a trained network's weights and what it has seen; the optimiser starts anew.
@@ -129,7 +136,9 @@ class Trainer:
         self.progress = Progress(core_hours=core_hours, audio_seconds=audio_seconds, origin=seen)
 
     def save(self) -> None:
-        """Write the checkpoint beside its place, then move it there."""
+        """Write the checkpoint beside its place, then move it there; the first process does."""
+        if not self.team.first:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.checkpoint.with_suffix(".part")
         state = {
@@ -141,24 +150,51 @@ class Trainer:
         torch.save(state, part)
         os.replace(part, self.checkpoint)
 
+    @property
+    def half(self) -> bool:
+        """Whether networks compute in bfloat16 where that is good enough."""
+        config, device = self.config, self.team.device
+        auto = config.bf16 and (device.type == "cpu" or has_native_bf16(device))
+        return auto if config.precision == "auto" else config.precision == "bf16"
+
+    def draw(self, step: int) -> Batch:
+        """The batch of a step, counted from where the data of the model began that it started from.
+
+        Keyed by the step, so that a resumed run sees what an uninterrupted one would have seen.
+        """
+        config, team = self.config, self.team
+        apart = [team.rank] if team.world > 1 else []
+        generator = np.random.default_rng([config.seed, step, *apart])
+        folders = [shard(folder, step, team.rank, team.world, config) for folder in self.train]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):  # a network may be asked
+            return self.task.draw(config, folders, generator)
+
+    def gradient(self) -> Tensor:
+        """Add the gradient of the next batch, averaged over the team; returns this process's mean loss."""
+        batch = self._batches(self.progress.origin + self.progress.step)
+        device = self.team.device
+        try:
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+                loss: Tensor = self._loss(*(part.to(device, non_blocking=True) for part in batch))
+            loss.backward()
+        except RuntimeError as error:
+            raise lost(error) from error
+        return loss.detach()
+
     def step(self) -> float:
-        """One optimiser step; returns the batch's mean loss in the task's unit."""
+        """One optimiser step; returns the batch's mean loss in the task's unit. Raises LostRank."""
         config = self.config
-        # Keyed by the step, so that a resumed run sees what an uninterrupted one would have seen.
-        generator = np.random.default_rng([config.seed, self.progress.origin + self.progress.step])
         factor = rate_factor(self.progress, config)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            loss = self.task.loss(config, self.forward, self.train, generator)
-        loss.backward()
+        loss = self.gradient()
         nn.utils.clip_grad_norm_(self.net.parameters(), config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._update_average()
         self.progress.step += 1
-        self.progress.audio_seconds += config.batch * config.window / config.sample_rate
-        return float(loss.detach())
+        self.progress.audio_seconds += self.team.world * config.batch * config.window / config.sample_rate
+        return float(loss)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -176,15 +212,24 @@ class Trainer:
     def run(self) -> Iterator[dict[str, Any]]:
         """Train until the config's processor hours are spent; yield a record at log lines and checkpoints."""
         config, recent = self.config, []
-        clock, processor = time.monotonic(), time.process_time()
+        clock, processor = time.monotonic(), self._used()
         last_save = last_check = began = clock
         audio_began = self.progress.audio_seconds
-        while self.progress.core_hours < config.hours:
-            recent.append(self.step())
-            now, used = time.monotonic(), time.process_time()
-            self.progress.hours += (now - clock) / 3600
-            self.progress.core_hours += (used - processor) / 3600
+        while share_done(self.progress, config) < 1:
+            loss = self.step()
+            now, used = time.monotonic(), self._used()
+            spent = [
+                loss / self.team.world,
+                *((now - clock, used - processor) if self.team.first else (0, 0)),
+            ]
+            # All go by the clock of the first, or they would not stop at the same step.
+            loss, passed, worked = self.team.total(spent)
+            recent.append(loss)
+            self.progress.hours += passed / 3600
+            self.progress.core_hours += worked / 3600
             clock, processor = now, used
+            if not self.team.first:
+                continue
             if self.progress.step % config.log_steps == 0:
                 speed = (self.progress.audio_seconds - audio_began) / (now - began)
                 yield {
@@ -200,9 +245,14 @@ class Trainer:
                     yield self._validated()
                     # Validation is not training: it does not count as hours.
                     last_check = clock = time.monotonic()
-                    processor = time.process_time()
-        self.save()
-        yield self._validated()
+                    processor = self._used()
+        if self.team.first:
+            self.save()
+            yield self._validated()
+
+    def _used(self) -> float:
+        """Seconds that the processor worked; a GPU works by the clock."""
+        return time.process_time() if self.team.device.type == "cpu" else time.monotonic()
 
     def _where(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from torch import Tensor
 from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.priors.upsampling import Upsampler
 from audiofix.training.bands import DECIMATED, Bands, simulated_bands
-from audiofix.training.batches import mixer_forward, noise_generator
+from audiofix.training.batches import Drawn, mixer_forward, noise_generator, place_of
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.objectives import above, highs_error
@@ -20,7 +20,7 @@ from audiofix.training.objectives import above, highs_error
 VALID_WINDOWS, VALID_LENGTH, VALID_SIGMAS = 16, 32768, (0.001, 0.003, 0.01, 0.03)
 
 
-class UpsamplingTask:
+class UpsamplingTask(Drawn):
     """Denoise upper bands, shown the lower band, at levels of noise up to "nothing known"."""
 
     unit = "loss"
@@ -33,10 +33,10 @@ class UpsamplingTask:
         """The trunk compiled."""
         return mixer_forward(net, compiled)
 
-    def loss(
-        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
-    ) -> Tensor:
-        """Error above the cut-off, where 1 is as bad as the Gaussian denoiser."""
+    def draw(
+        self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """Clean windows, their lower bands, cut-offs as shares of Nyquist, noise levels, noise."""
         (folder,) = folders
         how = Bands(**config.bands)
         item = simulated_bands(folder, config.batch, config.window, config.gain_db, how, generator)
@@ -46,7 +46,11 @@ class UpsamplingTask:
         blind = torch.from_numpy(generator.uniform(size=config.batch) < config.blind_share)
         sigma = torch.where(blind, torch.inf, sigma)
         edge = item.cutoff_hz / (config.sample_rate / 2)
-        return highs_error(forward, item.clean, item.low, edge, sigma, noise).mean()
+        return item.clean, item.low, edge, sigma, noise
+
+    def error(self, _config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
+        """Error above the cut-off, where 1 is as bad as the Gaussian denoiser."""
+        return highs_error(forward, *batch).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """Denoise gain above 2 kHz given what is below, at some levels: dB, mean over windows."""
@@ -57,12 +61,12 @@ class UpsamplingTask:
         how = Bands(decimated=0.0, cutoff_hz=(edge, edge))
         item = simulated_bands(folder, VALID_WINDOWS, VALID_LENGTH, (0.0, 0.0), how, generator)
         share = item.cutoff_hz / (config.sample_rate / 2)
-        found = {}
+        found, place = {}, place_of(net)
         for sigma in VALID_SIGMAS:
             unit = torch.randn(item.clean.shape, generator=torch.Generator().manual_seed(2))
             noisy = item.clean + sigma * unit
             parts = [
-                prior.denoise(x[:, None], y, sigma)[:, 0]
+                prior.denoise(x[:, None].to(place), y.to(place), sigma)[:, 0].cpu()
                 for x, y in zip(noisy.split(4), item.low.split(4), strict=True)
             ]
             error = above(torch.cat(parts) - item.clean, share).square().mean(dim=1)

@@ -16,7 +16,15 @@ from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
 from audiofix.numerics.companding import mu_law_levels
 from audiofix.priors.base import Posterior
 from audiofix.priors.wavenet import WaveNetPrior
-from audiofix.training.batches import gains, known_sigmas, noise_generator, noisy_batch, valid_clips
+from audiofix.training.batches import (
+    Drawn,
+    gains,
+    known_sigmas,
+    noise_generator,
+    noisy_batch,
+    place_of,
+    valid_clips,
+)
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.degrade import Simulation, simulated_sources
@@ -26,7 +34,7 @@ GIVEN = 2  # the mixture, and the separator's estimate of the source
 VALID_MIXTURES, MIXTURE_LENGTH = 12, 32768
 
 
-class WaveNetTask:
+class WaveNetTask(Drawn):
     """Cross-entropy of the clean level given the noisy history (PnF section 3.1)."""
 
     unit = "bits"
@@ -40,24 +48,28 @@ class WaveNetTask:
         """The whole network in one piece."""
         return torch.compile(net, dynamic=False) if compiled else net
 
-    def loss(
-        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
-    ) -> Tensor:
+    def draw(
+        self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """Clean windows, their noise levels, noise."""
+        return noisy_batch(config, folders, generator)
+
+    def error(self, config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
         """Bits per sample."""
-        clean, sigma, noise = noisy_batch(config, folders, generator)
-        levels = mu_law_levels(WaveNetConfig.from_dict(config.network).levels).float()
+        clean, sigma, noise = batch
+        levels = mu_law_levels(WaveNetConfig.from_dict(config.network).levels).float().to(clean.device)
         return noisy_history_nll(forward, levels, clean, sigma, noise).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """Denoise gain and bits per sample."""
-        clean = valid_clips(config, folders)
+        clean = valid_clips(config, folders).to(place_of(net))
         prior = WaveNetPrior({1.0: net}, config.sample_rate, (config.sigma_max, config.sigma_min))
         figures = gains(config, prior, clean)
         bits = {}
         for sigma in known_sigmas(config):
             with torch.no_grad():
-                unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
-                level = torch.full((len(clean),), sigma)
+                unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2)).to(clean.device)
+                level = torch.full((len(clean),), sigma, device=clean.device)
                 values = [
                     noisy_history_nll(net, net.level_values, c, s, n)
                     for c, s, n in zip(clean.split(4), level.split(4), unit.split(4), strict=True)
@@ -81,23 +93,28 @@ class ConditionedWaveNetTask(WaveNetTask):
         sizes = WaveNetConfig.from_dict({"given": GIVEN, **config.network})
         return TieredWaveNet(sizes, mu_law_levels(sizes.levels))
 
-    def loss(
-        self, config: TrainConfig, forward: Any, folders: Sequence[Folder], generator: np.random.Generator
-    ) -> Tensor:
-        """Bits per sample."""
+    def draw(
+        self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """The source, its noise levels, noise, and what it is shown: nothing for some items."""
         how = Simulation(**config.simulation)
         sources = simulated_sources(folders, config.batch, config.window, how, generator)
         noise = torch.randn(sources[:, 0].shape, generator=noise_generator(generator))
         sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
         hidden = torch.from_numpy(generator.uniform(size=config.batch) < config.hide_share)
         given = self.given(config, sources) * (~hidden).float()[:, None, None]
-        levels = mu_law_levels(WaveNetConfig.from_dict(config.network).levels).float()
+        return sources[:, 0].contiguous(), sigma, noise, given
+
+    def error(self, config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
+        """Bits per sample."""
+        clean, sigma, noise, given = batch
+        levels = mu_law_levels(WaveNetConfig.from_dict(config.network).levels).float().to(clean.device)
 
         def net(noisy: Tensor, sigma: Tensor) -> Tensor:
             logits: Tensor = forward(noisy, sigma, given)
             return logits
 
-        return noisy_history_nll(net, levels, sources[:, 0].contiguous(), sigma, noise).mean()
+        return noisy_history_nll(net, levels, clean, sigma, noise).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """As without conditions, and the denoise gain at each level given mixtures at 0 dB."""
@@ -108,9 +125,12 @@ class ConditionedWaveNetTask(WaveNetTask):
         )
         sources = simulated_sources(folders, VALID_MIXTURES, MIXTURE_LENGTH, plain, generator)
         prior = WaveNetPrior({1.0: net}, config.sample_rate, (config.sigma_max, config.sigma_min))
-        given, clean, found = self.given(config, sources), sources[:, 0], {}
+        # The separator stays on the processor, the network may be elsewhere.
+        given, clean = (wave.to(place_of(net)) for wave in (self.given(config, sources), sources[:, 0]))
+        found = {}
         for sigma in known_sigmas(config):
-            noisy = clean + sigma * torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+            unit = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+            noisy = clean + sigma * unit.to(clean.device)
             error = [
                 (x + sigma**2 * prior.score(x, sigma, g) - c).square().mean()
                 for x, g, c in zip(noisy.split(4), given.split(4), clean.split(4), strict=True)
