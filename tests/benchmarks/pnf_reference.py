@@ -1,0 +1,165 @@
+"""Our score of an imported PnF prior against the published code's own gradient.
+
+    git clone https://github.com/vivjay30/pnf-sampling /tmp/pnf-sampling; pip install six
+    python -m tests.benchmarks.pnf_reference --reference /tmp/pnf-sampling
+
+The published code builds its networks of its two settings files, at full size, with random weights, and saves them; we
+import the folder and ask the imported model. The score is compared with the gradient of its `smoothed_loss` by the
+quantiser's index: per unit of u there are 127.5 indices, and on the mu-law axis score_x = c'(x) score_u + (log c')'(x).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import json
+import sys
+import tempfile
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiofix.hub.import_pnf import import_pnf
+from audiofix.hub.registry import load_prior
+
+SIGMAS = {175.9: "175pt9", 34.0: "34pt0", 4.1: "4pt1", 0.625: "0pt625", 0.1: "0pt1"}
+SETTINGS = {"linear": "linear_quantize_max_audio", "mu-law": "mulaw_maxaudio"}
+ABSENT = ("docopt", "nnmnkwii", "nnmnkwii.preprocessing", "nnmnkwii.datasets", "tensorboardX", "lws")
+TIME = 9000  # samples: more than the receptive field of 6139
+TOLERANCE = 1e-5
+
+
+class Absent(types.ModuleType):
+    """A package that the published code imports but does not need to build, save or score a network."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def published(reference: Path) -> tuple[Any, Any]:
+    """The published `train` module and its settings."""
+    home = reference / "pnf-wavenet" if (reference / "pnf-wavenet").is_dir() else reference
+    sys.path.insert(0, str(home))
+    for name in ABSENT:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            sys.modules[name] = Absent(name)
+    return importlib.import_module("train"), importlib.import_module("hparams").hparams
+
+
+def build(train: Any, seed: int, plain: bool) -> torch.nn.Module:
+    """Their network, random: as they initialise it but for biases, or (not plain) kept from saturating."""
+    torch.manual_seed(seed)
+    with contextlib.redirect_stdout(io.StringIO()):
+        net: torch.nn.Module = train.build_model()
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.1)
+            elif not plain and name == "first_conv.weight_g":
+                parameter.mul_(0.02)  # of an input of up to 255, as a trained network would learn
+    return net.eval()
+
+
+def save(train: Any, net: torch.nn.Module, folder: Path) -> None:
+    """As they save: with Adam's state, and the averaged weights beside."""
+    folder.mkdir(parents=True)
+    optimizer = torch.optim.Adam(net.parameters())
+    average = types.SimpleNamespace(shadow={n: p.data for n, p in net.named_parameters()})
+    train.global_step = 30000
+    device = torch.device("cpu")
+    with contextlib.redirect_stdout(io.StringIO()):
+        train.save_checkpoint(device, net, optimizer, 30000, str(folder), 1, average)
+
+
+def theirs(net: torch.nn.Module, index: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Gradient of the summed `smoothed_loss` by the index, and the share of it that comes through the network."""
+    leaf = index[None].detach().requires_grad_(True)
+    log_prob, prediction = net.smoothed_loss(leaf, sigma=sigma)
+    (whole,) = torch.autograd.grad(log_prob.sum(), leaf)
+    levels = torch.arange(prediction.shape[1], dtype=index.dtype)
+    distance = index[1:, None] - levels
+    weights = (prediction[0].detach().T - 0.5 * (distance / sigma) ** 2).softmax(dim=1)
+    direct = torch.zeros_like(index)
+    direct[1:] = -(weights * distance).sum(dim=1) / sigma**2
+    return whole[0], (whole[0] - direct).norm() / whole[0].norm()
+
+
+def expected(index: Tensor, by_index: Tensor, axis: str) -> tuple[Tensor, Tensor]:
+    """Amplitude x of the indices, and what the score of x has to be, by the formulas above written out."""
+    if axis == "linear":
+        return (index - 127.5) / 127.5, by_index * 127.5
+    u, mu = (index - 127.0) / 127.5, 255.0
+    log = torch.log1p(torch.tensor(mu, dtype=u.dtype))
+    x = u.sign() * torch.expm1(u.abs() * log) / mu
+    slope = mu / (log * (1 + mu * x.abs()))
+    return x, slope * by_index * 127.5 - mu * x.sign() / (1 + mu * x.abs())
+
+
+def noisy(sigma: float, generator: torch.Generator) -> Tensor:
+    """(time,) a chord's indices with noise of sigma steps on them."""
+    time = torch.arange(TIME, dtype=torch.float64)
+    clean = 127 + 60 * (0.031 * time).sin() + 30 * (0.123 * time).sin()
+    return clean.round() + sigma * torch.randn(TIME, generator=generator, dtype=torch.float64)
+
+
+def main() -> None:
+    """Print a row for each quantiser, kind of weights, precision and sigma; the exit status is 1 above 1e-5."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--reference", type=Path, required=True, help="folder of the published code")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    train, hparams = published(arguments.reference)
+    home = Path(train.__file__).parent
+    worst = 0.0
+    print(
+        "relative difference of scores: |ours - theirs| / |theirs|, and largest over largest; network: its share"
+    )
+    print("quantiser weights      sigma/steps  network  float64: norm  largest   float32: norm  largest")
+    for axis, folder in SETTINGS.items():
+        hparams.parse_json((home / "egs" / folder / "config.json").read_text())
+        for plain in (True, False):
+            with tempfile.TemporaryDirectory() as scratch:
+                prior_folder = Path(scratch) / folder / "prior"
+                nets = {}
+                for seed, (sigma, text) in enumerate(SIGMAS.items()):
+                    nets[sigma] = build(train, seed, plain)
+                    save(train, nets[sigma], prior_folder / f"checkpoints{text}")
+                settings = {"input_type": hparams.input_type, "stacks": hparams.stacks, "sample_rate": 22050}
+                (prior_folder.parent / "config.json").write_text(json.dumps(settings))
+                card = import_pnf(prior_folder, "proof", Path(scratch) / "proof")
+                assert (card.smoothing_axis, card.sample_rate) == (axis, 22050)
+                prior = load_prior(Path(scratch) / "proof")
+                for own, (sigma, net) in zip(prior.sigmas, nets.items(), strict=True):
+                    index = noisy(sigma, torch.Generator().manual_seed(0))
+                    by_index, share = theirs(net.double(), index, sigma)
+                    x, wanted = expected(index, by_index, axis)
+                    single = prior.score(x[None].float(), own)[0]
+                    prior.nets[own].double()
+                    double = prior.score(x[None], own)[0]
+                    figures = []
+                    for ours in (double, single.double()):
+                        difference = ours - wanted
+                        figures += [
+                            difference.norm() / wanted.norm(),
+                            difference.abs().max() / wanted.abs().max(),
+                        ]
+                    worst = max(worst, float(figures[0]), float(figures[1]))
+                    kind = "as initialised" if plain else "unsaturated"
+                    row = "  ".join(f"{float(v):12.1e}" for v in figures)
+                    print(f"{axis:9} {kind:14} {sigma:8g}  {100 * float(share):6.1f}%  {row}", flush=True)
+    print(f"worst in float64: {worst:.1e} (to be at most {TOLERANCE:.0e})")
+    sys.exit(worst > TOLERANCE)
+
+
+if __name__ == "__main__":
+    main()
