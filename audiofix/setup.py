@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audiofix.choosing import AUTO, choose_models, choose_separator, kinds_of, shown_separator
 from audiofix.errors import SettingError
@@ -147,7 +148,9 @@ class Setup:
             if start is None:
                 raise ValueError("without a chain there must be an estimate")
             return start
-        return draw_sources(
+        lead = max((getattr(prior, "lead", 0) for prior in self.priors), default=0)
+        mixture = functional.pad(mixture, (lead, 0))
+        drawn = draw_sources(
             mixture,
             self.score(mixture),
             sources,
@@ -155,9 +158,10 @@ class Setup:
             seed=seed,
             sampler=self.sampler,
             draw=draw,
-            start=start,
+            start=None if start is None else functional.pad(start, (lead, 0)),
             callback=callback,
         )
+        return drawn[..., lead:]
 
     def described(self) -> list[dict[str, Any]]:
         """What the models are, for a report."""
@@ -183,7 +187,8 @@ class Setup:
             chunks = -(-length // self.executor.chunk)
             seconds += each * (length + 2 * halo * (chunks - 1)) * self._chain_calls
             # About 7.5 kB a sample in flight: measured peak of the shipped WaveNets with their gradient.
-            chain = 7500 * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
+            each = max((getattr(prior, "bytes_in_flight", 7500) for prior in self.priors), default=7500)
+            chain = each * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
             peak = max(peak, chain)
         return seconds * channels, peak
 
@@ -253,7 +258,9 @@ def prepare(
     schedule, wanted = None, None
     if choice.follow:
         wanted = wanted_range(choice, sampler)
-        schedule = lay_out(choice, sampler, [p.sigmas for p in followed], levels, steps, step_scale)
+        known = [p.sigmas for p in followed]
+        stepped = all(getattr(p, "stepped", False) and p.sigmas == known[0] for p in followed)
+        schedule = lay_out(choice, sampler, known, levels, steps, step_scale, known[0] if stepped else ())
     elif levels or steps or step_scale or given_sampler:
         raise SettingError(
             f"quality {quality} has no ladder for --levels, --steps, --step-scale or --sampler; take balanced "

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "hub": {*BASE, "numerics", "nets", "priors", "priors.base"},
     "progress": {"numerics", "samplers"},
     "restoration": {*PROTOCOLS, "posterior", "samplers", "separation"},
+    "axes": {*BASE, "numerics", "operators", "damages", "restoration"},
     "faultlist": BASE,
     "faults": {*BASE, "numerics"},
     "baselines": {*BASE, "numerics", "operators"},

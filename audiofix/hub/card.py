@@ -22,7 +22,7 @@ from audiofix.hub.toml import dump_toml
 
 CARD_FILE = "card.toml"
 CONDITIONINGS = ("sigma", "per-level")
-# Of a quantiser with `levels` levels: 2/levels, or the distance of two levels that reach from -1 to 1, both included.
+# The last two of a quantiser with `levels` levels: 2/levels; the distance of levels that reach from -1 to 1.
 SIGMA_UNITS = ("amplitude", "quantiser-steps", "level-spacings")
 SMOOTHING_AXES = ("linear", "mu-law")
 
@@ -64,10 +64,9 @@ class ModelCard:
         if self.smoothing_axis == "linear":
             return None
         return (
-            "levels and sigmas are amplitude on the mu-law axis u; the score of linear amplitude follows by the change "
-            "of variables. Works where what is known is known sample by sample (inpaint, declip, dequantise), by chains "
-            "along u; refused where sounds are added or filtered (separate, upsample, denoise): that is linear in "
-            "amplitude, not in u"
+            "sigmas are amplitude on the mu-law axis u; the score of linear amplitude follows by the change of "
+            "variables. For what is known sample by sample (inpaint, declip, dequantise), by chains along u; refused "
+            "where sounds are added or filtered (separate, upsample, denoise), which is linear in amplitude, not in u"
         )
 
     @property

@@ -1,7 +1,7 @@
 """The published PnF priors (github.com/vivjay30/pnf-sampling) as models of ours: one network a noise level.
 
-What is read is the layout of these checkpoints, by the names and shapes of their tensors: a WaveNet of weight-normalised
-convolutions whose input is a quantiser's index. docs/import-pnf.md has the layout and the units.
+What is read is the layout of these checkpoints, by the names and shapes of their tensors: a WaveNet of
+weight-normalised convolutions whose input is a quantiser's index. docs/import-pnf.md has the layout and the units.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.errors import ModelError, SettingError
+from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard, bad_model, is_name, level_file
 from audiofix.hub.export import refuse_to_lose, write_model
 from audiofix.hub.families import build_pnf_wavenet
@@ -27,8 +27,8 @@ FAMILY = "pnf-wavenet"
 QUANTISERS = ("auto", "linear", "mu-law")
 SAMPLE_RATE, CYCLES = 22050, 3  # as published; neither is to be seen in a checkpoint
 LICENCE = "not stated"
-# Index of silence. The linear quantiser rounds (x + 1) 127.5; the mu-law one cuts (u + 1) 127.5 off, so that index k
-# stands for what lies between k and k + 1.
+# By how much the index of silence is below the middle of the scale. The linear quantiser rounds (x + 1) 127.5; the
+# mu-law one cuts (u + 1) 127.5 off, so that index k stands for what lies between k and k + 1.
 BELOW_MIDDLE = {"linear": 0.0, "mu-law": 0.5}
 
 _LEVEL = re.compile(r"checkpoints?[_-]?(\d+(?:(?:pt|\.)\d+)?)(?:\.pth|\.pt)?")
@@ -58,9 +58,9 @@ def import_pnf(
 ) -> ModelCard:
     """Write the model `folder` from a folder of published checkpoints, whole or not at all; returns its card.
 
-    `quantiser`: linear or mu-law; auto looks at the settings and names of the folders. `source`: what it is a prior
-    of; None: from the names. `cycles`: of dilations; None: from the settings, else 3. `progress` is told levels
-    done and levels in all.
+    `quantiser`: linear or mu-law; auto looks at the settings and names of the folders. `source`: what it is a
+    prior of; None: from the names. `cycles`: of dilations; None: from the settings, else 3. `progress` is told
+    levels done and levels in all.
 
     Raises ModelError for what is no such checkpoint, SettingError for options, OutputError as `write_model` does.
     """
@@ -108,7 +108,7 @@ def import_pnf(
 
 
 def find_checkpoints(folder: Path) -> dict[float, Path]:
-    """Noise level in steps of the quantiser to its checkpoint, decreasing. Raises ModelError where there is none."""
+    """Noise level in steps of the quantiser to its checkpoint, decreasing. Raises ModelError without any."""
     found: dict[float, Path] = {}
     try:
         entries = sorted(folder.iterdir())
@@ -186,7 +186,7 @@ def folded(state: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
 
 
 def sizes_of(state: dict[str, Tensor], cycles: int, below: float, file: Path) -> PnfWaveNetConfig:
-    """The network's sizes, from its folded tensors. Raises ModelError where they are not those of such a network."""
+    """The network's sizes, from its folded tensors. Raises ModelError where it is no such network."""
     from audiofix.nets.pnf_wavenet import PnfWaveNetConfig
 
     strange = next((key for key in state if _CONDITIONED.search(key)), None)
@@ -215,7 +215,7 @@ def sizes_of(state: dict[str, Tensor], cycles: int, below: float, file: Path) ->
 
 
 def renamed(state: dict[str, Tensor], config: PnfWaveNetConfig, file: Path) -> dict[str, Tensor]:
-    """The folded tensors under our network's names. Raises ModelError unless they are exactly those that it has."""
+    """The folded tensors under our network's names. Raises ModelError unless they are exactly its."""
     import torch
 
     from audiofix.nets.pnf_wavenet import PnfWaveNet
@@ -253,7 +253,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _axis(folder: Path, settings: dict[str, Any]) -> str:
-    """linear or mu-law. Raises ModelError for other settings, SettingError where nothing says it."""
+    """Name of the axis. Raises ModelError for other settings, SettingError where nothing says it."""
     stated = settings.get("input_type")
     if stated is not None:
         if stated not in ("linear-quantize", "mulaw-quantize"):

@@ -14,8 +14,8 @@ from audiofix.numerics.blockwise import blockwise
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.smoothing import smoothed_log_density
 
-# About 16 kB a sample in flight with 30 layers of 128 channels: 60,000 samples with the halo stay below 1 GB.
-CHUNK = 48000
+CHUNK = 48000  # samples: with the halo 60,000, below 1 GB in flight at the published size
+LEAD = 512  # samples
 
 
 class PnfPrior:
@@ -26,12 +26,14 @@ class PnfPrior:
     `log_density` are those of amplitude x under the same distribution, by the change of variables, but sigma
     stays the smoothing of u: chains, whose noise fits sigma, have to walk along `on_its_axis`.
 
-    The first sample has no past, hence no density of its own.
+    The first sample has no past, hence no density of its own: what is drawn without anything known before it needs
+    `lead` samples of silence there.
     """
 
     grid = 1
     stepped = True  # its own levels are the ladder
     chunk = CHUNK
+    lead = LEAD
 
     def __init__(self, nets: Mapping[float, PnfWaveNet], sample_rate: int, curve: Curve = LINEAR) -> None:
         """nets: by decreasing sigma; a mapping that loads them when they are asked for will do."""
@@ -40,6 +42,8 @@ class PnfPrior:
         net = nets[self.sigmas[0]]
         # Sample t enters the conditionals t + 1 ... t + R, and each of those looks R back.
         self.halo = net.receptive_field
+        # What lies between two layers, kept for the way back, and as much again.
+        self.bytes_in_flight = 8 * net.config.layers * net.config.residual
         self.centre, self.levels = net.config.centre, net.config.levels
 
     @property

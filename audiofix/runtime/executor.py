@@ -104,4 +104,6 @@ class Executor:
     def _parts(self, prior: Prior | Posterior, length: int) -> list[Chunk]:
         if prior.halo is None:
             return [Chunk(0, length, 0, length)]
-        return plan_chunks(length, self.chunk, prior.halo, prior.grid)
+        # A heavy network may want shorter ones.
+        chunk = min(self.chunk, getattr(prior, "chunk", self.chunk))
+        return plan_chunks(length, chunk, prior.halo, prior.grid)

@@ -3,9 +3,10 @@
     git clone https://github.com/vivjay30/pnf-sampling /tmp/pnf-sampling; pip install six
     python -m tests.benchmarks.pnf_reference --reference /tmp/pnf-sampling
 
-The published code builds its networks of its two settings files, at full size, with random weights, and saves them; we
-import the folder and ask the imported model. The score is compared with the gradient of its `smoothed_loss` by the
-quantiser's index: per unit of u there are 127.5 indices, and on the mu-law axis score_x = c'(x) score_u + (log c')'(x).
+The published code builds its networks of its two settings files, at full size, with random weights, and saves
+them; we import the folder and ask the imported model. The score is compared with the gradient of its
+`smoothed_loss` by the quantiser's index: per unit of u there are 127.5 indices, and on the mu-law axis
+score_x = c'(x) score_u + (log c')'(x).
 """
 
 from __future__ import annotations
