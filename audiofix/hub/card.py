@@ -65,8 +65,8 @@ class ModelCard:
             return None
         return (
             "sigmas are amplitude on the mu-law axis u; the score of linear amplitude follows by the change of "
-            "variables. For what is known sample by sample (inpaint, declip, dequantise), by chains along u; refused "
-            "where sounds are added or filtered (separate, upsample, denoise), which is linear in amplitude, not in u"
+            "variables. For what is known sample by sample (inpaint, declip, dequantise), by chains along u; "
+            "refused where sounds add or are filtered (separate, upsample, denoise): linear in amplitude, not in u"
         )
 
     @property

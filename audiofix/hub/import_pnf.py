@@ -149,9 +149,12 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
     remedy = "fetch it again, or leave the file out if it is no checkpoint"
     try:
-        loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
+        handle = file.open("rb")
     except OSError as error:
-        raise bad_model(file, "file", "a checkpoint", error.strerror or error, remedy) from error
+        raise bad_model(file, "file", "a checkpoint", error.strerror, remedy) from error
+    try:
+        with handle:
+            loaded: Any = torch.load(handle, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile pickle fails in any way
         got = "something damaged, or a pickle of other objects, which is not read"
         raise bad_model(file, "content", "tensors and numbers saved by torch", got, remedy) from error
