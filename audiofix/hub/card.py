@@ -81,7 +81,8 @@ class ModelCard:
         """The card as its file has it: noise levels in the file's units, absent keys left out."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         step = _step(values)
-        values["sigmas"] = [s / step for s in self.sigmas]
+        # Dividing what was multiplied leaves a last digit that nobody stated.
+        values["sigmas"] = [s if step == 1 else float(f"{s / step:.12g}") for s in self.sigmas]
         values["trained_on"] = [dict(t) for t in self.trained_on]
         return {k: v for k, v in values.items() if v is not None}
 
