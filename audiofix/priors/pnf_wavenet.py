@@ -14,7 +14,9 @@ from audiofix.numerics.blockwise import blockwise
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.smoothing import smoothed_log_density
 
-CHUNK = 48000  # samples: with the halo 60,000, below 1 GB in flight at the published size
+# Samples: with the halo 44,000, and at the published size 20 to 50 kB for each in flight, as the allocator has it:
+# 1 to 2 GB. Shorter chunks would work on little but their halo.
+CHUNK = 32000
 LEAD = 512  # samples
 
 
@@ -42,8 +44,8 @@ class PnfPrior:
         net = nets[self.sigmas[0]]
         # Sample t enters the conditionals t + 1 ... t + R, and each of those looks R back.
         self.halo = net.receptive_field
-        # What lies between two layers, kept for the way back, and as much again.
-        self.bytes_in_flight = 8 * net.config.layers * net.config.residual
+        # Measured peak at the published size, 50 kB; 15 kB is what lies between layers, kept for the way back.
+        self.bytes_in_flight = 13 * net.config.layers * net.config.residual
         self.centre, self.levels = net.config.centre, net.config.levels
 
     @property
