@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from audiofix import setup
 from audiofix.axes import along, curve_of, highest_along, ladder, sample_by_sample, walked
 from audiofix.damages import Cut, LostBand, LostSamples, Noisy, Rounded
 from audiofix.hub.import_pnf import import_pnf
@@ -17,7 +16,7 @@ from audiofix.operators.gap import Gap
 from audiofix.priors.gaussian import GaussianPrior
 from audiofix.restoration import Damage, draw_restoration
 from audiofix.separation import QUALITIES, WITHOUT_SEPARATOR, lay_out
-from tests.hub.published import STEPS, write_published
+from tests.hub.published import write_published
 
 OWN = (1.4, 0.9, 0.3, 0.1, 0.03, 0.001)
 
@@ -115,24 +114,3 @@ def test_the_axis_comes_with_the_prior(imported):
     assert walked(linear) is linear
     x = 0.2 * torch.randn(1, 30, generator=torch.Generator().manual_seed(0))
     assert torch.equal(walked(other).score(x, 0.1), other.axis_score(x, 0.1))
-
-
-def test_separation_puts_silence_before_the_first_sample(imported, monkeypatch):
-    """Which has no density of its own without it: so the chain sees more than it gives back."""
-    names = f"{imported / 'one'},{imported / 'one'}"
-    ready = setup.prepare(("speech", "speech-2"), names, None, None, None, "cpu", None)
-    assert len(ready.schedule.sigmas) == len(STEPS)
-    seen = []
-    draw_sources = setup.draw_sources
-
-    def watched(mixture, *arguments, **settings):
-        seen.append(mixture)
-        return draw_sources(mixture, *arguments, **settings)
-
-    monkeypatch.setattr(setup, "draw_sources", watched)
-    mixture = 0.1 * torch.randn(1, 300, generator=torch.Generator().manual_seed(0))
-    drawn = ready.draw(mixture, 2, seed=0)
-    assert drawn.shape == (1, 2, 300)
-    assert seen[0].shape[1] == 300 + 512
-    assert not seen[0][:, :512].any()
-    torch.testing.assert_close(drawn.sum(dim=1), mixture, rtol=1e-5, atol=1e-5)

@@ -17,7 +17,6 @@ from audiofix.numerics.smoothing import smoothed_log_density
 # Samples: with the halo 44,000, and at the published size 20 to 50 kB for each in flight, as the allocator has it:
 # 1 to 2 GB. Shorter chunks would work on little but their halo.
 CHUNK = 32000
-LEAD = 512  # samples
 
 
 class PnfPrior:
@@ -28,14 +27,12 @@ class PnfPrior:
     `log_density` are those of amplitude x under the same distribution, by the change of variables, but sigma
     stays the smoothing of u: chains, whose noise fits sigma, have to walk along `on_its_axis`.
 
-    The first sample has no past, hence no density of its own: what is drawn without anything known before it needs
-    `lead` samples of silence there.
+    The first sample has no past, hence no density of its own.
     """
 
     grid = 1
     stepped = True  # its own levels are the ladder
     chunk = CHUNK
-    lead = LEAD
 
     def __init__(self, nets: Mapping[float, PnfWaveNet], sample_rate: int, curve: Curve = LINEAR) -> None:
         """nets: by decreasing sigma; a mapping that loads them when they are asked for will do."""
