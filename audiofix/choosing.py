@@ -12,7 +12,7 @@ from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import FAMILIES, models_for_source, resolve_model, scan_models
 
 AUTO = (None, "auto")
-PRIORS = ("wavenet", "score")  # families that know a source by itself
+PRIORS = ("wavenet", "score", "pnf-wavenet")  # families that know a source by itself
 # The figure that compares models for the same work, in dB on held-out clips, by what they are: a card without it
 # comes last.
 INPAINTING = "mean_snr_in_gaps_db"
@@ -62,11 +62,14 @@ def choose_critic(kind: str, least: str) -> Chosen | None:
     return None
 
 
-def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
+def choose_models(sources: Sequence[str], prior: str | None, any_axis: bool = False) -> list[Chosen]:
     """A prior for each source; a source `speech-2` is of kind speech.
 
     `prior` gives a name or a folder for each, or one family for all; without it, or with auto, the one of the
-    highest denoise gain is taken, the figure that compares priors of different families.
+    highest denoise gain is taken, the figure that compares priors of different families. `any_axis`: those that
+    were smoothed on another axis than linear amplitude will do.
+
+    Raises SettingError where there is none, or one that was named will not do.
     """
     kinds = kinds_of(sources)
     if prior not in AUTO and prior not in FAMILIES:
@@ -83,11 +86,17 @@ def choose_models(sources: Sequence[str], prior: str | None) -> list[Chosen]:
                     f"{card.name} is of the family {card.family}, no prior of one source by itself; name models "
                     f"of the families {', '.join(PRIORS)}"
                 )
+            if not (any_axis or card.smoothing_axis == "linear"):
+                raise SettingError(
+                    f"{card.name} is smoothed on the {card.smoothing_axis} axis, where sounds neither add nor are "
+                    "filtered: it serves inpaint, declip and dequantise; name a prior of linear amplitude"
+                )
         return named
     chosen = []
     for kind in kinds:
         cards = models_for_source(kind)
         fitting = [card for card in cards if prior in (*AUTO, card.family) and card.family in PRIORS]
+        fitting = [card for card in fitting if any_axis or card.smoothing_axis == "linear"]
         if not fitting:
             raise SettingError(f"no {prior} prior of {kind}; there are {', '.join(c.name for c in cards)}")
         chosen.append(resolve_model(max(fitting, key=lambda card: figure(card, DENOISING)).name))

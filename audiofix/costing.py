@@ -59,7 +59,8 @@ def cost(
     calls = tools.calls(schedule)
     length = round(worked * tools.sample_rate)
     held = BYTES_HELD * length * audio.channels + 4 * audio.samples.numel() * (3 + tools.draws)
-    flight = BYTES_IN_FLIGHT * audio.channels * min(length, tools.executor.chunk)
+    chunk = min(tools.executor.chunk, getattr(tools.prior, "chunk", tools.executor.chunk))
+    flight = getattr(tools.prior, "bytes_in_flight", BYTES_IN_FLIGHT) * audio.channels * min(length, chunk)
     return Cost(
         [fault.describe(audio.sample_rate) for fault in faults],
         [card.name for card in tools.cards],

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audiofix.axes import along
 from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, explained, scaled, shifted
 from audiofix.effect import changes, exact
 from audiofix.frame import Frame, framed
@@ -148,13 +149,13 @@ class _Work:
         if tools.inpainter is not None:
             found = [self._filled(begin, faults, same)]
         else:
-            damage = self._damage(frame, faults, begin, rest)
-            score = tools.score()
+            curve, score = tools.curve, tools.score()
+            damage, begin = along(curve, self._damage(frame, faults, begin, rest), begin)
             found = [
-                draw_restoration(
+                curve.expand(draw_restoration(
                     damage, score, begin, self.schedule, seed=self.seed, sampler=tools.sampler, draw=k,
                     callback=teller(self.progress, k, tools.draws, self.schedule),
-                )
+                ))
                 for k in range(tools.draws)
             ] if self.schedule else [damage.denoised(score, begin, self._level(faults))]  # fmt: skip
         joined = [x if same else up.forward(x) + rest for x in found]
@@ -213,11 +214,8 @@ def _notes(audio: Audio, faults: Sequence[Fault], tools: Tools) -> list[str]:
     notes = []
     limit = tools.sample_rate // 2
     if audio.sample_rate > tools.sample_rate:
-        above = (
-            "filled by autoregression"
-            if any(isinstance(f, LostSamples) for f in faults)
-            else "passed through"
-        )
+        gaps = any(isinstance(f, LostSamples) for f in faults)
+        above = "filled by autoregression" if gaps else "passed through"
         missing = any(isinstance(f, LostBand) for f in faults)
         what = "stays empty" if missing else f"was {above}"
         notes.append(f"the prior knows sound up to {limit} Hz: what lies above {what}")

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from audiofix.errors import SettingError
 from audiofix.numerics.rng import noise_source
-from audiofix.numerics.schedule import Schedule, geometric_sigmas
+from audiofix.numerics.schedule import Schedule, geometric_sigmas, levels_within
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.operators.base import Measurement, Restorable
 from audiofix.operators.mixture import Mixture
@@ -194,13 +194,20 @@ def lay_out(
     levels: int | None,
     steps: int | None,
     step_scale: float | None,
+    own: tuple[float, ...] = (),
 ) -> Schedule:
-    """The ladder of a quality and sampler between the levels that all networks know. Raises SettingError."""
+    """The ladder of a quality and sampler between the levels that all networks know. Raises SettingError.
+
+    `own`: the only levels that the networks have, if there are such; without `levels` they are the ladder.
+    """
     preset, (wanted_high, wanted_low) = SAMPLERS[sampler], wanted_range(choice, sampler)
     high = min(wanted_high, *(sigmas[0] for sigmas in known))
     low = max(wanted_low, *(sigmas[-1] for sigmas in known))
+    sigmas = levels_within(own, choice.sigma_high or own[0], choice.sigma_low or own[-1]) if own else ()
+    if levels is not None or len(sigmas) < 2:
+        sigmas = geometric_sigmas(high, low, (choice.levels or preset.levels) if levels is None else levels)
     schedule = Schedule(
-        geometric_sigmas(high, low, (choice.levels or preset.levels) if levels is None else levels),
+        sigmas,
         preset.steps if steps is None else steps,
         preset.step_scale if step_scale is None else step_scale,
     )

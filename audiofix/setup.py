@@ -43,7 +43,7 @@ CHUNK, HALOS = UNIT, 4
 # The separator is lighter in memory.
 LONG_CHUNK = 7 * UNIT
 # Bytes a sample in flight at a family's peak, with the gradient in a WaveNet: measured.
-BYTES = {"score": 3000, "separator": 3000, "wavenet": 7500}
+BYTES = {"score": 3000, "separator": 3000, "wavenet": 7500, "pnf-wavenet": 50000}
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
 
@@ -259,7 +259,9 @@ def prepare(
     schedule, wanted = None, None
     if choice.follow:
         wanted = wanted_range(choice, sampler)
-        schedule = lay_out(choice, sampler, [p.sigmas for p in followed], levels, steps, step_scale)
+        known = [p.sigmas for p in followed]
+        stepped = all(getattr(p, "stepped", False) and p.sigmas == known[0] for p in followed)
+        schedule = lay_out(choice, sampler, known, levels, steps, step_scale, known[0] if stepped else ())
     elif levels or steps or step_scale or given_sampler:
         raise SettingError(
             f"quality {quality} has no ladder for --levels, --steps, --step-scale or --sampler; take balanced "

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import resample
+from audiofix.axes import curve_of, highest_along, ladder, sample_by_sample, walked
 from audiofix.choosing import INPAINTING, PRIORS, choose_critic, choose_models, figure
 from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded, scaled
 from audiofix.errors import InputError, SettingError
@@ -26,7 +27,8 @@ from audiofix.hub.registry import (
     scan_models,
 )
 from audiofix.likeness import BLOCK, LEAST, likeness
-from audiofix.numerics.schedule import Schedule, geometric_sigmas
+from audiofix.numerics.companding import LINEAR, Curve
+from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
@@ -92,8 +94,13 @@ class Tools:
         return self.prior.sample_rate
 
     def score(self) -> ScoreFn:
-        """The prior's score of (batch, 1, time), in chunks."""
-        return self.executor.together([self.prior])
+        """The prior's score of (batch, 1, time) on its axis, in chunks."""
+        return self.executor.together([walked(self.prior)])
+
+    @property
+    def curve(self) -> Curve:
+        """The axis that the chain goes along."""
+        return curve_of(self.prior)
 
     def fill(self, evidence: Tensor) -> Tensor:
         """The inpainter's mean given (batch, 3, time), (batch, 1, time)."""
@@ -150,7 +157,7 @@ def prepare_tools(
     where = pick_device(device)
     bf16 = has_native_bf16(where)
     executor = Executor(where, CHUNK)
-    chosen, notes = _choose(guess, rate, source, prior, executor, bf16)
+    chosen, notes = _choose(guess, rate, source, prior, executor, bf16, sample_by_sample(faults))
     card, home = chosen
     loaded: Prior = load_prior(home, where, bf16=bf16)
     mean = (not any(isinstance(fault, LostBand) for fault in faults)) if mean is None else mean
@@ -158,6 +165,8 @@ def prepare_tools(
     filler = _inpainter(card.source) if only_gaps and mean and draws is None else None
     effort = EFFORTS[quality]
     cards, inpainter = (card,), None
+    if filler is not None and filler[0].sample_rate != card.sample_rate:
+        filler = None
     if filler is not None:
         cards, inpainter = (filler[0],), load_prior(filler[1], where, bf16=bf16)
     number = draws or (effort.draws if mean and filler is None else 1)
@@ -179,18 +188,19 @@ def prepare_tools(
 def ladder_for(faults: Sequence[Fault], gain: float, tools: Tools) -> Schedule | None:
     """From the noise level at which the guess's errors drown to the lowest that matters; None for one call."""
     if tools.inpainter is not None or (
-        tools.draws == 1 and tools.mean and level_of(faults, gain) is not None
+        tools.draws == 1 and tools.mean and tools.curve is LINEAR and level_of(faults, gain) is not None
     ):
         return None
     faults = [scaled(fault, gain) for fault in faults]
     most, least = tools.prior.sigmas[0], tools.prior.sigmas[-1]
-    high = min(most, max(_highest(fault) for fault in faults))
-    if tools.sparse and len(faults) == 1 and isinstance(faults[0], Cut):
+    high = max(_highest(f) for f in faults) if tools.curve is LINEAR else highest_along(tools.curve, faults)
+    high = min(most, high)
+    if tools.sparse and len(faults) == 1 and isinstance(faults[0], Cut) and tools.curve is LINEAR:
         high = AFTER_SPARSE
     low = max(least, min(LOWEST, high / 20)) if tools.mean else least
     _, scale = MEAN_CHAIN if tools.mean else DRAW_CHAIN
     levels = tools.effort.mean_levels if tools.mean else tools.effort.draw_levels + 1
-    return Schedule(geometric_sigmas(high, min(low, high / 2), levels), 1, scale)
+    return ladder(tools.prior, high, low, levels, scale)
 
 
 def level_of(faults: Sequence[Fault], gain: float) -> float | None:
@@ -218,18 +228,20 @@ def _inpainter(source: str) -> tuple[ModelCard, Path] | None:
 
 
 def _choose(
-    guess: Tensor, rate: int, source: str, prior: str | None, executor: Executor, bf16: bool
+    guess: Tensor, rate: int, source: str, prior: str | None, executor: Executor, bf16: bool, any_axis: bool
 ) -> tuple[tuple[ModelCard, Path], list[str]]:
-    sources = sorted({card.source for card, _ in scan_models().models.values() if card.family in PRIORS})
+    cards = [card for card, _ in scan_models().models.values() if card.family in PRIORS]
     named = source if prior in (None, AUTO) else str(prior)
-    if named in sources:
-        return choose_models([named], None)[0], []
+    if named in {card.source for card in cards}:
+        return choose_models([named], None, any_axis)[0], []
+    # What denoises white noise best is asked of priors of linear amplitude.
+    sources = sorted({card.source for card in cards if card.smoothing_axis == "linear"})
     if named != AUTO:
         if "," in named or named in FAMILIES:
             raise SettingError(
                 f"--prior {named!r}: restoring takes one model or source; give {', '.join(sources)} or auto"
             )
-        return choose_models([named], named)[0], []
+        return choose_models([named], named, any_axis)[0], []
     if not sources:
         raise SettingError("there is no score prior to recognise the sound by; give --prior")
     found = {name: choose_models([name], None)[0] for name in sources}

@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"numerics", "samplers"},
     "marching": {*PROTOCOLS, "posterior", "samplers", "separation", "runtime"},
     "restoration": {*PROTOCOLS, "posterior", "samplers", "separation"},
+    "axes": {*BASE, "numerics", "operators", "damages", "restoration"},
     "faultlist": BASE,
     "faults": {*BASE, "numerics"},
     "baselines": {*BASE, "numerics", "operators"},

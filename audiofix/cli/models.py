@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from audiofix.cli import options, show
+from audiofix.cli import import_pnf, options, show
 from audiofix.cli.output import dump_json
 from audiofix.errors import ModelError
 
 if TYPE_CHECKING:
     from audiofix.hub.card import ModelCard
 
-app = typer.Typer(help="List, show and verify the priors that can be used.", no_args_is_help=True)
+app = typer.Typer(help="List, show, verify and import the priors that can be used.", no_args_is_help=True)
+app.command("import-pnf")(import_pnf.import_pnf)
 
 
 @app.command("list")
@@ -117,7 +118,7 @@ def _described(card: ModelCard, folder: Path) -> dict[str, Any]:
 
     from audiofix.hub.registry import model_hash
 
-    return {**asdict(card), "hash": model_hash(card), "folder": str(folder)}
+    return {**asdict(card), "hash": model_hash(card), "folder": str(folder), "axis_note": card.axis_note}
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -22,8 +22,9 @@ from audiofix.hub.toml import dump_toml
 
 CARD_FILE = "card.toml"
 CONDITIONINGS = ("sigma", "per-level")
-SIGMA_UNITS = ("amplitude", "quantiser-steps")
-SMOOTHING_AXES = ("linear",)
+# The last two of a quantiser with `levels` levels: 2/levels; the distance of levels that reach from -1 to 1.
+SIGMA_UNITS = ("amplitude", "quantiser-steps", "level-spacings")
+SMOOTHING_AXES = ("linear", "mu-law")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ModelCard:
     quantiser with `levels` levels (`sigma_units`). Conditioning "sigma": one network, the ends of `sigmas` bound
     a continuous range. "per-level": one weights file for each of `sigmas`. `files` maps file names to sha256.
     `shown`: the separator whose estimate, with the mixture, conditions the network; None where nothing does.
+    `smoothing_axis`: the axis that the noise of `sigmas` was on; where it is mu-law, they are companded amplitude.
     """
 
     name: str
@@ -57,6 +59,17 @@ class ModelCard:
     version: str = "1"
 
     @property
+    def axis_note(self) -> str | None:
+        """What another axis than linear amplitude means for its use; None for the linear one."""
+        if self.smoothing_axis == "linear":
+            return None
+        return (
+            "sigmas are amplitude on the mu-law axis u; the score of linear amplitude follows by the change of "
+            "variables. For what is known sample by sample (inpaint, declip, dequantise), by chains along u; "
+            "refused where sounds add or are filtered (separate, upsample, denoise): linear in amplitude, not in u"
+        )
+
+    @property
     def weights(self) -> dict[float, str]:
         """Noise level to the file with its weights; with conditioning "sigma" one entry stands for all."""
         if self.conditioning == "sigma":
@@ -68,9 +81,15 @@ class ModelCard:
         """The card as its file has it: noise levels in the file's units, absent keys left out."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         step = _step(values)
-        values["sigmas"] = [s / step for s in self.sigmas]
+        # Dividing what was multiplied leaves a last digit that nobody stated.
+        values["sigmas"] = [s if step == 1 else float(f"{s / step:.12g}") for s in self.sigmas]
         values["trained_on"] = [dict(t) for t in self.trained_on]
         return {k: v for k, v in values.items() if v is not None}
+
+
+def is_name(text: str) -> bool:
+    """Whether a model can be called so: lower-case letters, digits, '-', '_' or '.'."""
+    return bool(_NAME.fullmatch(text))
 
 
 def level_file(sigma: float) -> str:
@@ -133,9 +152,10 @@ def check_values(values: Mapping[str, Any], file: Path) -> None:
 
 def _check_together(values: Mapping[str, Any], file: Path) -> None:
     sigmas, files = values["sigmas"], set(values["files"])
-    if values.get("sigma_units") == "quantiser-steps" and "levels" not in values:
-        expected = "the quantiser's number of levels, since sigma_units is quantiser-steps"
-        raise bad_model(file, "levels", expected, "nothing", "add the key")
+    units = values.get("sigma_units", "amplitude")
+    if units != "amplitude" and values.get("levels", 1) < 2:
+        expected = f"the quantiser's number of levels, two or more, since sigma_units is {units}"
+        raise bad_model(file, "levels", expected, values.get("levels", "nothing"), "add or correct the key")
     if values.get("conditioning", "sigma") == "sigma":
         if len(sigmas) < 2:
             expected = "at least two noise levels, the ends of the range"
@@ -155,7 +175,8 @@ def _check_together(values: Mapping[str, Any], file: Path) -> None:
 
 def _step(values: Mapping[str, Any]) -> float:
     """Full-scale amplitude of one unit of the card's noise levels: levels of a quantiser span -1 to 1."""
-    return 2 / values["levels"] if values.get("sigma_units") == "quantiser-steps" else 1.0
+    units, levels = values.get("sigma_units", "amplitude"), values.get("levels") or 1
+    return {"amplitude": 1.0, "quantiser-steps": 2 / levels, "level-spacings": 2 / max(1, levels - 1)}[units]
 
 
 def _short(value: object) -> str:
@@ -207,7 +228,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "name": (
         "lower-case letters, digits, '-', '_' or '.'",
-        lambda v: isinstance(v, str) and bool(_NAME.fullmatch(v)),
+        lambda v: isinstance(v, str) and is_name(v),
     ),
     "version": ("a text", _text),
     "family": ("the name of a family of priors", _text),

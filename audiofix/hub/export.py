@@ -32,18 +32,35 @@ def export_network(
     by. `overwrite` replaces a model, never a folder that holds anything else. Raises OutputError when the folder
     is taken or cannot be written.
     """
-    folder = Path(folder)
-    _refuse_to_lose(folder, overwrite)
-    card = _completed(net, card, folder)
+    card = _completed(net, card, Path(folder))
     nets = dict(net) if isinstance(net, Mapping) else {card.sigmas[0]: net}
+
+    def write(part: Path) -> dict[str, str]:
+        each = zip(card.files, nets.values(), strict=True)
+        return {name: save_weights(part / name, one.state_dict()) for name, one in each}
+
+    return write_model(card, folder, write, build, overwrite=overwrite)
+
+
+def write_model(
+    card: ModelCard,
+    folder: Path,
+    write: Callable[[Path], dict[str, str]],
+    build: Callable[..., Any],
+    *,
+    overwrite: bool = False,
+) -> ModelCard:
+    """As `export_network`: `write` puts the weights into the new folder and returns file names with their sha256.
+
+    Returns the card with these files. Raises OutputError as there.
+    """
+    folder = Path(folder)
+    refuse_to_lose(folder, overwrite)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        files = {}
-        for name, one in zip(card.files, nets.values(), strict=True):
-            files[name] = save_weights(part / name, one.state_dict())
-        card = replace(card, files=files)
+        card = replace(card, files=write(part))
         write_card(card, part)
         build(card, part)
         _swap_in(part, folder)
@@ -71,7 +88,8 @@ def _completed(net: Any, card: ModelCard, folder: Path) -> ModelCard:
     return replace(card, files={level_file(s): "" for s in card.to_dict()["sigmas"]})
 
 
-def _refuse_to_lose(folder: Path, overwrite: bool) -> None:
+def refuse_to_lose(folder: Path, overwrite: bool) -> None:
+    """Raise OutputError where a model cannot be put without losing something."""
     if not folder.exists():
         return
     if not folder.is_dir():

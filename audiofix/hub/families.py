@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiofix.hub.card import CARD_FILE, ModelCard, bad_model
-from audiofix.hub.networks import load_network
+from audiofix.hub.networks import LoadedLater, load_network
+from audiofix.hub.weights import check_hash
 
 if TYPE_CHECKING:
     import torch
 
     from audiofix.nets.mixer import TimeFrequencyMixer
+    from audiofix.nets.pnf_wavenet import PnfWaveNet
     from audiofix.priors.inpainting import Inpainter
+    from audiofix.priors.pnf_wavenet import PnfPrior
     from audiofix.priors.score_network import MixturePosterior, ScorePrior
     from audiofix.priors.upsampling import Upsampler
     from audiofix.priors.wavenet import WaveNetPrior
@@ -34,6 +37,35 @@ def build_wavenet(
 
     nets = {sigma: load_network(card, folder, file, make, device) for sigma, file in card.weights.items()}
     return WaveNetPrior(nets, card.sample_rate, card.sigmas, bf16)
+
+
+def build_pnf_wavenet(
+    card: ModelCard,
+    folder: Path,
+    device: str | torch.device = "cpu",
+    bf16: bool = False,  # noqa: ARG001
+) -> PnfPrior:
+    """A network for each level, read when it is first asked for. Raises as `load_network` does, of all files.
+
+    Its input is a large number of which the small digits count, so `bf16` is not heeded.
+    """
+    from audiofix.nets.pnf_wavenet import PnfWaveNet, PnfWaveNetConfig
+    from audiofix.numerics.companding import CURVES
+    from audiofix.priors.pnf_wavenet import PnfPrior
+
+    def make(sizes: dict[str, Any]) -> PnfWaveNet:
+        return PnfWaveNet(PnfWaveNetConfig.from_dict(sizes))
+
+    def load(sigma: float) -> PnfWaveNet:
+        net: PnfWaveNet = load_network(card, folder, card.weights[sigma], make, device)
+        return net.eval().requires_grad_(False)
+
+    if card.conditioning != "per-level":
+        expected = f"per-level for the family {card.family}"
+        raise bad_model(folder / CARD_FILE, "conditioning", expected, card.conditioning, _REMEDY)
+    for file, sha256 in card.files.items():  # now, not in the middle of a run
+        check_hash(folder / file, sha256)
+    return PnfPrior(LoadedLater(card.sigmas, load), card.sample_rate, CURVES[card.smoothing_axis])
 
 
 def build_score(

@@ -5,7 +5,8 @@ torch is imported inside the functions, so that listing models does not wait for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,36 @@ from audiofix.hub.weights import load_weights
 
 if TYPE_CHECKING:
     import torch
+
+
+KEPT = 3  # networks of a model in memory: a chain asks for one, and for the next
+
+
+class LoadedLater(Mapping[float, Any]):
+    """Noise level to its network, loaded when it is asked for; the few that were asked for last are kept."""
+
+    def __init__(self, sigmas: tuple[float, ...], load: Callable[[float], Any]) -> None:
+        self.sigmas, self._load = sigmas, load
+        self._kept: dict[float, Any] = {}
+        self._lock = threading.Lock()  # chunks are worked on in threads
+
+    def __getitem__(self, sigma: float) -> Any:
+        with self._lock:
+            if sigma not in self.sigmas:
+                raise KeyError(sigma)
+            net = self._kept.pop(sigma, None)
+            if net is None:
+                while len(self._kept) >= KEPT:
+                    del self._kept[next(iter(self._kept))]
+                net = self._load(sigma)
+            self._kept[sigma] = net
+            return net
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.sigmas)
+
+    def __len__(self) -> int:
+        return len(self.sigmas)
 
 
 def load_network(

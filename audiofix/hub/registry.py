@@ -22,12 +22,13 @@ from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, read_card
 from audiofix.hub.export import export_network
 from audiofix.hub.families import (
     build_inpainter,
+    build_pnf_wavenet,
     build_score,
     build_separator,
     build_upsampler,
     build_wavenet,
 )
-from audiofix.hub.weights import sha256_of, wrong_hash
+from audiofix.hub.weights import check_hash
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,10 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "separator": build_separator,
     "inpainter": build_inpainter,
     "upsampler": build_upsampler,
+    "pnf-wavenet": build_pnf_wavenet,
 }
+# Families that know what to do with levels on an axis other than linear amplitude.
+OTHER_AXES = {"pnf-wavenet"}
 
 
 @dataclass(frozen=True)
@@ -155,16 +159,16 @@ def verify(card: ModelCard, folder: Path) -> list[str]:
     for name, expected in card.files.items():
         path = folder / name
         try:
-            got = sha256_of(path)
-            if got != expected:
-                raise wrong_hash(path, expected, got, path.stat().st_size)
+            check_hash(path, expected)
         except ModelError as error:
             problems.append(str(error))
     stray = sorted(p.name for p in folder.glob("*.safetensors") if p.name not in card.files)
     problems += [f"{folder / name}: not in the card; remove it, or export the model again" for name in stray]
     if not problems:
         try:
-            _build(card, folder, "cpu", False)
+            built = _build(card, folder, "cpu", False)
+            for _ in getattr(built, "nets", {}).values():  # those that are loaded when they are asked for
+                pass
         except ModelError as error:
             problems.append(str(error))
     return problems
@@ -189,6 +193,10 @@ def _build(card: ModelCard, home: Path, device: str | torch.device, bf16: bool) 
         expected = " or ".join(FAMILIES)
         remedy = "a newer audiofix may know it"
         raise bad_model(home / CARD_FILE, "family", expected, repr(card.family), remedy)
+    if card.smoothing_axis != "linear" and card.family not in OTHER_AXES:
+        expected = f"linear for the family {card.family}"
+        remedy = "correct the card, or export the model again"
+        raise bad_model(home / CARD_FILE, "smoothing_axis", expected, card.smoothing_axis, remedy)
     return FAMILIES[card.family](card, home, device, bf16)
 
 

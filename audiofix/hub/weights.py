@@ -30,10 +30,11 @@ def sha256_of(path: Path) -> str:
         raise bad_model(path, "file", "a weights file", error.strerror, _AGAIN) from error
 
 
-def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> str:
+def save_weights(path: Path, state_dict: Mapping[str, Tensor], exact: bool = False) -> str:
     """Write a state dict as safetensors: float16, but short vectors in float32. Returns the sha256.
 
-    Short ones cost nothing, and the noise level's frequencies among them multiply large angles.
+    Short ones cost nothing, and the noise level's frequencies among them multiply large angles. `exact`: all in
+    float32.
     Written beside its place, then moved there. Raises ModelError for values that float16 cannot hold.
     """
     import torch
@@ -43,10 +44,17 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> str:
     for name, tensor in state_dict.items():
         value = tensor.detach().cpu()
         if value.is_floating_point():
-            value = value.to(torch.float16 if value.ndim > 1 or len(value) > SHORT else torch.float32)
+            half = not exact and (value.ndim > 1 or len(value) > SHORT)
+            value = value.to(torch.float16 if half else torch.float32)
             if not value.isfinite().all():
                 remedy = "the training went wrong: go back to an earlier checkpoint"
-                raise bad_model(path, name, "values within float16", "larger or not finite ones", remedy)
+                raise bad_model(
+                    path,
+                    name,
+                    f"values within {str(value.dtype).removeprefix('torch.')}",
+                    "larger or not finite ones",
+                    remedy,
+                )
         tensors[name] = value.contiguous().clone()  # safetensors refuses views and shared memory
     data = save(tensors)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -79,6 +87,13 @@ def load_weights(path: Path, expected_sha256: str) -> dict[str, Tensor]:
         got = f"{len(data)} bytes that do not parse"
         raise bad_model(path, "content", "safetensors", got, _AGAIN) from error
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+def check_hash(path: Path, expected: str) -> None:
+    """Raise ModelError when a file is missing or is not the one its card names."""
+    got = sha256_of(path)
+    if got != expected:
+        raise wrong_hash(path, expected, got, path.stat().st_size)
 
 
 def wrong_hash(path: Path, expected: str, got: str, size: int) -> ModelError:

@@ -1,8 +1,13 @@
-"""Companding: curves that place quantiser levels. Smoothing and mixing stay in linear amplitude."""
+"""Companding: curves that place quantiser levels. Smoothing and mixing stay in linear amplitude.
+
+But for priors that others smoothed on the companded axis (`Curve`), which say so in their card.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -39,3 +44,28 @@ def nearest_level(x: Tensor, levels: Tensor) -> Tensor:
     """Index of the level nearest to each amplitude; beyond the ends the end levels. Long, shaped like x."""
     middles = ((levels[1:] + levels[:-1]) / 2).to(x.dtype)
     return torch.bucketize(x, middles)
+
+
+def mu_bend(x: Tensor, mu: float = MU) -> Tensor:
+    """Derivative of log `mu_slope` at amplitude x: -mu sign(x) / (1 + mu|x|); 0 at its corner, x = 0."""
+    return -mu * torch.sign(x) / (1 + mu * x.abs())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An axis u = compress(x) of amplitude x, monotone and odd.
+
+    `slope` is du/dx and `bend` the derivative of log du/dx, both as functions of x. A density p_u of u is
+    p_x(x) = p_u(compress(x)) slope(x) of amplitude, so score_x = slope(x) score_u + bend(x).
+    """
+
+    name: str
+    compress: Callable[[Tensor], Tensor]
+    expand: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
+    bend: Callable[[Tensor], Tensor]
+
+
+LINEAR = Curve("linear", lambda x: x, lambda u: u, torch.ones_like, torch.zeros_like)
+MU_LAW = Curve("mu-law", mu_compress, mu_expand, mu_slope, mu_bend)
+CURVES = {curve.name: curve for curve in (LINEAR, MU_LAW)}

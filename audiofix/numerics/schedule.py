@@ -52,3 +52,8 @@ def geometric_sigmas(high: float, low: float, levels: int) -> tuple[float, ...]:
     if levels == 1:
         return (high,)
     return tuple(float(s) for s in np.geomspace(high, low, levels))
+
+
+def levels_within(sigmas: tuple[float, ...], high: float, low: float) -> tuple[float, ...]:
+    """Those of a prior's own levels from high down to low; a hundredth beside the ends counts as within."""
+    return tuple(sigma for sigma in sigmas if low / 1.01 <= sigma <= high * 1.01)

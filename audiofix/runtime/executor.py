@@ -120,6 +120,10 @@ class Executor:
     def _parts(self, prior: Prior | Posterior, length: int, origin: int) -> list[Chunk]:
         if prior.halo is None:
             return [Chunk(0, length, 0, length)]
-        # Multiples of `chunk`, so that parts of a file which begin at one see the same chunks.
+        # Multiples of `chunk`, so that parts of a file which begin at one see the same chunks; or equal parts,
+        # which a heavy network may want.
         chunk = self.chunk * max(1, -(-self.halos * prior.halo // self.chunk))
+        parts = -(-self.chunk // getattr(prior, "chunk", self.chunk))
+        if parts > 1 and self.chunk % parts == 0:
+            chunk = self.chunk // parts
         return plan_chunks(length, chunk, prior.halo, prior.grid, origin)

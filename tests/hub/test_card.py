@@ -42,6 +42,26 @@ def test_quantiser_steps_become_amplitude(whole, tmp_path, levels):
     assert read_card(tmp_path).sigmas == pytest.approx(card.sigmas, rel=1e-12)
 
 
+def test_spacings_of_levels_that_reach_both_ends_become_amplitude(whole, tmp_path):
+    """Levels 0 to 255 of the published linear quantiser are -1 to 1."""
+    card = replace(whole, sigma_units="level-spacings", levels=256, sigmas=(175.9 * 2 / 255, 0.1 * 2 / 255))
+    write_card(card, tmp_path)
+    file = tmp_path / "card.toml"
+    file.write_text(re.sub("sigmas = .*", "sigmas = [175.9, 0.1]", file.read_text()))
+    assert read_card(file).sigmas == pytest.approx((175.9 * 2 / 255, 0.1 * 2 / 255), rel=1e-12)
+    file.write_text(file.read_text().replace("levels = 256", "levels = 1"))
+    with pytest.raises(ModelError, match="levels: expected the quantiser's number of levels, two or more"):
+        read_card(file)
+
+
+@pytest.mark.parametrize(("axis", "noted"), [("linear", False), ("mu-law", True)])
+def test_another_axis_is_noted(whole, tmp_path, axis, noted):
+    write_card(replace(whole, smoothing_axis=axis), tmp_path)
+    card = read_card(tmp_path)
+    assert card.smoothing_axis == axis
+    assert (card.axis_note is not None) == noted
+
+
 def test_per_level_files_are_named_in_the_units_of_the_file(whole, tmp_path):
     files = {"sigma_12.8.safetensors": SHA, "sigma_0.1.safetensors": SHA}
     card = replace(whole, conditioning="per-level", files=files)

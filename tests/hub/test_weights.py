@@ -44,6 +44,13 @@ def test_tied_weights_are_written(tmp_path):
     assert torch.equal(load_weights(tmp_path / "w.safetensors", sha)["b"], shared)
 
 
+def test_exact_weights_lose_nothing(state, tmp_path):
+    sha = save_weights(tmp_path / "w.safetensors", state, exact=True)
+    back = load_weights(tmp_path / "w.safetensors", sha)
+    for name, value in state.items():
+        assert torch.equal(back[name], value.float() if value.is_floating_point() else value)
+
+
 @pytest.mark.parametrize("value", [1e6, float("nan")])
 def test_what_float16_cannot_hold_is_refused(tmp_path, value):
     with pytest.raises(ModelError, match="matrix: expected values within float16"):
