@@ -1,0 +1,96 @@
+"""What a system is given to work on, and what it must give back: one interface for ours, classical ones and peers."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from audiofix.errors import SettingError
+from audiofix.types import Audio
+
+KINDS = ("separate", "upsample", "inpaint", "declip", "dequantise", "denoise")
+RESTORED = "restored"  # the one name in `Task.clean` of a restoration
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One item to work on: what a system gets to see, and the truth that it is scored against.
+
+    Attributes
+    ----------
+    kind
+        One of KINDS.
+    track
+        A name that no other item of the run has.
+    given
+        What was recorded: the mixture, or the damaged recording at its own rate (lower than `rate` to upsample).
+    clean
+        Source to (channel, time) truth at `rate`; one entry, named RESTORED, for a restoration.
+    rate
+        Hz of the result.
+    faults
+        Those of `audiofix.damages` that were applied; () for a separation. Upsampling has none where the rate of
+        `given` says it all.
+    seed
+        Of all that is drawn, >= 0.
+    """
+
+    kind: str
+    track: str
+    given: Audio
+    clean: dict[str, Tensor]
+    rate: int
+    faults: tuple[Any, ...]
+    seed: int
+
+
+@runtime_checkable
+class System(Protocol):
+    """Something that separates or restores.
+
+    Attributes
+    ----------
+    name
+        As in results and tables.
+    kinds
+        The tasks that it can do, of KINDS.
+    oracle
+        Whether it looks at `task.clean`. Only then may it.
+    """
+
+    name: str
+    kinds: frozenset[str]
+    oracle: bool
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        """The same keys and shapes as `task.clean`, at `task.rate`. Raises AudiofixError where it cannot."""
+        ...
+
+
+# Name: "module:factory". A factory takes by name those options of `load_system` that it knows, and gives a System.
+# It imports what it needs when it is called, and raises SettingError with the command to install what is missing.
+SYSTEMS: dict[str, str] = {
+    "audiofix": "audiofix.evaluation.systems.own:own",
+}
+
+
+def load_system(name: str, options: Mapping[str, Any] | None = None) -> System:
+    """The system of that name, made with those of the options that its factory takes.
+
+    Options are `quality`, `prior`, `draws`, `device`, `sources` (source of a model to name in the dataset), and
+    `command` (a template such as "tool {in} {outdir}"); None is not handed on. Raises SettingError.
+    """
+    if name not in SYSTEMS:
+        raise SettingError(f"no system is named {name!r}; there are {', '.join(sorted(SYSTEMS))}")
+    module, _, factory = SYSTEMS[name].partition(":")
+    make = getattr(importlib.import_module(module), factory)
+    known = inspect.signature(make).parameters
+    given = {key: value for key, value in (options or {}).items() if key in known and value is not None}
+    system = make(**given)
+    assert isinstance(system, System)
+    return system
