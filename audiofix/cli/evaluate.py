@@ -119,7 +119,8 @@ def _evaluate(
     kind = common["kind"]
     values = strengths(kind, _numbers(common["values"]))
     groups = _groups(common["sources"] or sources, tracks, kind)
-    metrics, lacking = available(_metrics(common["metrics"], kind))
+    wanted = _metrics(common["metrics"], kind)
+    metrics, packages = available(wanted)
     specs = _specs(common, groups)
     prepare = Preparation(common["rate"], common["mono"], peak, common["seconds"])
     items = items_of(tracks[: common["limit"]], kind, groups, values)
@@ -127,10 +128,9 @@ def _evaluate(
         kind, items, tuple(groups), tuple(specs), prepare, tuple(metrics), common["seed"], common["output"]
     )
     notes = unfamiliar(groups, specs)
+    lacking = [name for name in wanted if name not in metrics]
     if lacking:
-        notes.append(
-            f"not measured, because not installed: {', '.join(lacking)} (pip install 'audiofix[evaluate]')"
-        )
+        notes.append(f"not measured: {', '.join(lacking)}; pip install {' '.join(packages)}")
     settings = {
         "dataset": dataset, "path": str(path), "task": kind, "values": list(values),
         "sources": {group.name: group.source for group in groups}, "seconds": prepare.seconds,

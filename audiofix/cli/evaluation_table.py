@@ -92,8 +92,8 @@ def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
     entries, errors = found.get("groups", []), found.get("errors", [])
     if entries:
         yield (
-            "means over tracks, ± half a 95 % interval by bootstrap over tracks (table.csv has both ends); SDR, ISR, "
-            "SIR, SAR: medians over tracks of medians over frames (BSS Eval v4)"
+            "means over tracks, ± half a 95 % interval by bootstrap over tracks (table.csv has both ends); SDR, "
+            "ISR, SIR, SAR: medians over tracks of medians over frames (BSS Eval v4)"
         )
     if any(entry["oracle"] for entry in entries):
         yield "(oracle): saw the answer"

@@ -31,14 +31,11 @@ def tracks(path: Path, subset: str = "test") -> list[Track]:
 
 
 def _songs(root: Path, subset: str) -> list[str]:
-    """Names of the wav layout, through torchaudio where the folder is named as it wants.
+    """Names in the wav layout.
 
-    torchaudio's own reading is not used: from 2.9 on it takes TorchCodec and ffmpeg.
+    As torchaudio's MUSDB_HQ lists them, which cannot be relied on: it wants a folder of one name, reads by
+    TorchCodec and ffmpeg, and a torchaudio that does not fit torch's build cannot be imported at all.
     """
-    if root.name == HQ:
-        from torchaudio.datasets import MUSDB_HQ
-
-        return list(MUSDB_HQ(root.parent, subset).names)
     return sorted(song.name for song in (root / subset).iterdir() if (song / f"{STEMS[0]}.wav").is_file())
 
 

@@ -15,7 +15,8 @@ SPEAKERS = ("p345", "p361", "p362", "p374")
 CLIPS = 25  # of each speaker
 RATE = 22050  # Hz
 SECONDS = 3.0
-CORPUS = "VCTK-Corpus-0.92"  # what torchaudio calls the folder
+CORPUS = "VCTK-Corpus-0.92"
+AUDIO, TEXT = "wav48_silence_trimmed", "txt"
 
 
 def tracks(
@@ -62,22 +63,20 @@ def tracks(
 
 
 def _utterances(path: Path, mic: str) -> dict[str, list[Path]]:
-    """Files of each test speaker, listed by torchaudio (its own reading takes TorchCodec)."""
-    root = path.absolute().parent if path.absolute().name == CORPUS else path
-    if not (root / CORPUS).is_dir():
-        raise InputError(f"{path} holds no folder {CORPUS}; give its parent, or name the folder so")
-    from torchaudio.datasets import VCTK_092
+    """Files of each test speaker that have a transcript, in order, as torchaudio's VCTK_092 lists them.
 
-    try:
-        listed = VCTK_092(str(root), mic_id=mic)._sample_ids
-    except OSError as error:
-        raise InputError(f"{path} is no whole {CORPUS} ({error}); unpack it again") from error
-    folder = root / CORPUS / "wav48_silence_trimmed"
-    files: dict[str, list[Path]] = {speaker: [] for speaker in SPEAKERS}
-    for speaker, number in listed:
-        file = folder / speaker / f"{speaker}_{number}_{mic}.flac"
-        if speaker in files and file.is_file():
-            files[speaker].append(file)
+    That class is not used: see `audiofix.datasets.musdb`.
+    """
+    root = path / CORPUS if (path / CORPUS).is_dir() else path
+    if not (root / AUDIO).is_dir():
+        raise InputError(
+            f"{path} holds no {CORPUS}/{AUDIO}; give the folder that the corpus was unpacked into"
+        )
+    files: dict[str, list[Path]] = {}
+    for speaker in SPEAKERS:
+        texts = sorted((root / TEXT / speaker).glob("*.txt"))
+        named = [root / AUDIO / speaker / f"{text.stem}_{mic}.flac" for text in texts]
+        files[speaker] = [file for file in named if file.is_file()]
     missing = [speaker for speaker, found in files.items() if not found]
     if missing:
         raise InputError(f"{path} has no recordings of {', '.join(missing)} by {mic}; unpack {CORPUS} again")

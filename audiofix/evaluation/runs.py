@@ -45,8 +45,8 @@ def evaluate(
 
     Results are written as they come, so that a run that is stopped goes on where it was; failed ones are tried
     again. `settings` must be equal for that: all that a figure depends on but the system. With `shard` (index from
-    1, count) only that part of the tracks is worked on, into a file of results of its own, so that several machines
-    can share one folder; a run without it puts their results together.
+    1, count) only that part of the tracks is worked on, into a file of results of its own, so that several
+    machines can share one folder; a run without it puts their results together.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import torch
 from audiofix.evaluation.bootstrap import summarise
 from audiofix.evaluation.scores import METRICS, Scores
 
-PACKAGES = ("audiofix", "torch", "torchaudio", "numpy", "museval", "pesq", "pystoi")
+PACKAGES = ("audiofix", "torch", "numpy", "museval", "pesq", "pystoi")
 STATISTICS = ("mean", "median", "low", "high", "median_low", "median_high", "n")
 ALL = "all"  # sources together
 
