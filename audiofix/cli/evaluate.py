@@ -81,10 +81,10 @@ def folder(path: options.Table, **common: Any) -> None:
 
 @app.command("summary")
 def summary(path: options.Finished = Path("evaluation"), as_json: options.Json = False) -> None:
-    """Show the figures of an evaluation again."""
-    from audiofix.evaluation.runs import read_summary
+    """Show the figures of an evaluation again, of all its shards, done or not."""
+    from audiofix.evaluation.runs import summarised
 
-    found = read_summary(path)
+    found = summarised(path)
     if as_json:
         show.say(dump_json(found))
     else:
@@ -109,7 +109,7 @@ def _evaluate(
     own: Mapping[str, Any],
     peak: bool = False,
 ) -> None:
-    from audiofix.datasets.base import Preparation
+    from audiofix.datasets.base import Preparation, check
     from audiofix.evaluation.harness import Plan, items_of, made
     from audiofix.evaluation.runs import evaluate, unfamiliar
     from audiofix.evaluation.scores import available
@@ -119,6 +119,7 @@ def _evaluate(
     kind = common["kind"]
     values = strengths(kind, _numbers(common["values"]))
     groups = _groups(common["sources"] or sources, tracks, kind)
+    check(tracks, groups)
     wanted = _metrics(common["metrics"], kind)
     metrics, packages = available(wanted)
     specs = _specs(common, groups)
@@ -127,7 +128,7 @@ def _evaluate(
     plan = Plan(
         kind, items, tuple(groups), tuple(specs), prepare, tuple(metrics), common["seed"], common["output"]
     )
-    notes = unfamiliar(groups, specs)
+    notes = unfamiliar(kind, groups, specs)
     lacking = [name for name in wanted if name not in metrics]
     if lacking:
         notes.append(f"not measured: {', '.join(lacking)}; pip install {' '.join(packages)}")
@@ -144,11 +145,16 @@ def _evaluate(
         evaluation_table.plan(plan, len(tracks), notes)
         return
     keep_freed_memory()
-    with evaluation_table.progress_bar() as progress:
-        found = evaluate(
-            plan, dataset, settings, notes=notes, jobs=common["jobs"], shard=shard,
-            keep_audio=common["keep_audio"], overwrite=common["overwrite"], progress=progress,
-        )  # fmt: skip
+    try:
+        with evaluation_table.progress_bar() as progress:
+            found = evaluate(
+                plan, dataset, settings, notes=notes, jobs=common["jobs"], shard=shard,
+                keep_audio=common["keep_audio"], overwrite=common["overwrite"], progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped; what was done is in {common['output']}, and the same command goes on from there"
+        ) from None
     if common["as_json"]:
         show.say(dump_json(found))
     else:

@@ -115,13 +115,8 @@ def load(track: Track, groups: Sequence[Group], prepare: Preparation) -> Materia
     recorded where the groups take every stem of the track once; else it is the sum of the groups.
     Raises InputError for rates or channels that do not fit, SettingError for a stem that the track has not.
     """
+    check([track], groups)
     used = [stem for group in groups for stem in group.stems]
-    for stem in used:
-        if stem not in track.stems and not (stem == MIXTURE and track.mixture):
-            raise SettingError(
-                f"{track.name} has no stem {stem!r}; it has {', '.join(sorted(track.stems)) or 'none'}: give "
-                "--sources"
-            )
     whole = sorted(used) == sorted(track.stems) and track.mixture is not None and not prepare.peak
     names = [*dict.fromkeys(used), *([MIXTURE] if whole else [])]
     on_disk = {**track.stems, **({MIXTURE: track.mixture} if track.mixture else {})}
@@ -131,6 +126,17 @@ def load(track: Track, groups: Sequence[Group], prepare: Preparation) -> Materia
     clean = {group.name: _sum([alike[stem] for stem in group.stems]) for group in groups}
     mixture = alike[MIXTURE] if whole else _sum(list(clean.values()))
     return Material(clean, mixture, next(iter(clips.values())).sample_rate, given)
+
+
+def check(tracks: Sequence[Track], groups: Sequence[Group]) -> None:
+    """Raise SettingError where a group takes a stem that a track has not."""
+    for track in tracks:
+        for stem in (stem for group in groups for stem in group.stems):
+            if stem not in track.stems and not (stem == MIXTURE and track.mixture):
+                listed = ", ".join(sorted(track.stems)) or MIXTURE
+                raise SettingError(
+                    f"{track.name} has no stem {stem!r}; it has {listed}: give --sources of these"
+                )
 
 
 def _alike(track: str, clips: Mapping[str, Audio]) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ def interval(
 
 def summarise(values: Sequence[float | None], seed: int = 0) -> dict[str, float | int | None]:
     """Mean and median of the known values with the intervals of both, and how many there are."""
-    known = [value for value in values if value is not None]
+    known = sorted(value for value in values if value is not None)  # the same in whatever order tracks came
     if not known:
         return {"mean": None, "median": None, "low": None, "high": None, "n": 0}
     low, high = interval(known, np.mean, seed=seed) or (None, None)

@@ -151,12 +151,11 @@ def run_item(plan: Plan, item: Item, systems: Mapping[str, System]) -> list[Row]
         ]
     rows = []
     for spec in specs:
-        row: Row = {**base, "system": spec.label, "scores": {}, "before": before}
+        row: Row = {**base, "system": spec.label, "scores": {}, "before": before, "files": files}
         row |= {"seconds": None, "audio_seconds": task.given.seconds, "oracle": systems[spec.label].oracle}
         began = time.perf_counter()
         try:
-            with torch.no_grad():
-                found = systems[spec.label].run(task)
+            found = systems[spec.label].run(task)
             row["seconds"] = round(time.perf_counter() - began, 4)
             scores = score(task, found, plan.metrics, spoken)
             gains = "si_sdr_improvement" in plan.metrics and "si_sdr" in plan.metrics

@@ -16,6 +16,7 @@ from audiofix.evaluation import store
 from audiofix.evaluation.harness import Plan, Spec, missing, part, run, setting_of
 from audiofix.evaluation.store import key_of
 from audiofix.evaluation.summary import summary, table_csv
+from audiofix.hub.registry import scan_models
 
 Row = dict[str, Any]
 
@@ -56,7 +57,7 @@ def evaluate(
         Of the plan itself. What goes wrong with one track is in its row.
     """
     folder = plan.folder
-    _open(folder, settings, overwrite)
+    _open(folder, settings, notes, overwrite)
     earlier = [row for row in store.read_rows(folder) if "error" not in row]
     items = part(plan.items, *shard) if shard else plan.items
     plan = replace(plan, items=items, done=frozenset(map(key_of, earlier)))
@@ -101,10 +102,31 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return found
 
 
-def unfamiliar(groups: Sequence[Group], specs: Sequence[Spec]) -> list[str]:
-    """A remark for each source that audiofix is asked to find by a model of something else."""
+def summarised(folder: Path) -> dict[str, Any]:
+    """Put what all shards have so far together, whether they are done or not; what summary.json then holds."""
+    known = read_summary(folder)
+    settings, rows = known["settings"], store.read_rows(folder)
+    if any(folder.glob("results.*-of-*.jsonl")):
+        store.write_rows(folder / store.RESULTS, rows)
+    result = summary(
+        rows, settings["dataset"], settings["task"], settings, settings["seed"], known.get("notes", [])
+    )
+    write_summary(folder, result)
+    return result
+
+
+def unfamiliar(kind: str, groups: Sequence[Group], specs: Sequence[Spec]) -> list[str]:
+    """A remark for each source that audiofix is asked to work on by models of something else."""
     if not any(spec.name == "audiofix" for spec in specs):
         return []
+    if kind != "separate":
+        known = {card.source for card, _ in scan_models().models.values() if "," not in card.source}
+        return [
+            f"audiofix restores {group.name} with its models of {' or '.join(sorted(known))}, whichever fits: on "
+            "other sound, which they were not trained on, its figures say what a user gets there"
+            for group in groups
+            if group.source not in known
+        ]
     return [
         f"audiofix finds {group.name} with models of {group.source}, which were not trained on it: its figures "
         "say what a user gets there, not what the method can do"
@@ -113,7 +135,7 @@ def unfamiliar(groups: Sequence[Group], specs: Sequence[Spec]) -> list[str]:
     ]
 
 
-def _open(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+def _open(folder: Path, settings: Mapping[str, Any], notes: Sequence[str], overwrite: bool) -> None:
     """Make the folder and leave the settings in it, or see that those that are there are the same."""
     if overwrite:
         for file in [*folder.glob("results*.jsonl"), folder / store.SUMMARY, folder / store.TABLE]:
@@ -136,7 +158,8 @@ def _open(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
         raise OutputError(
             f"{folder} holds results without their settings; choose another folder with -o, or --overwrite"
         )
-    text = json.dumps({"settings": wanted, "systems": {}}, indent=1, ensure_ascii=False) + "\n"
+    begun = {"settings": wanted, "systems": {}, "notes": list(notes)}
+    text = json.dumps(begun, indent=1, ensure_ascii=False) + "\n"
     write_bytes_atomically(folder / store.SUMMARY, text.encode())
 
 
