@@ -98,6 +98,19 @@ def test_what_is_done_is_not_done_again(plan):
     assert told[-1].done == told[-1].total == 4  # nothing was left, and nothing was told
 
 
+def test_less_asked_for_later_loses_nothing(plan):
+    evaluate(replace(plan, specs=(spec("same"), spec("truth"))), "folder", SETTINGS)
+    all_rows = rows(plan)
+    found = evaluate(replace(plan, items=plan.items[2:3]), "folder", SETTINGS)
+    assert rows(plan) == all_rows
+    assert found["systems"]["same"]["snr"]["n"] == found["systems"]["truth"]["snr"]["n"] == 4
+    evaluate(replace(plan, specs=(spec("fails"),)), "folder", SETTINGS, shard=(1, 2))
+    evaluate(replace(plan, items=plan.items[3:], specs=(spec("fails"),)), "folder", SETTINGS, shard=(1, 2))
+    assert {row["track"] for row in store.read_rows(plan.folder, "results.1-of-2.jsonl")} == {
+        "track 0", "track 2", "track 3",
+    }  # fmt: skip
+
+
 def test_stopped_and_gone_on(plan):
     stand_ins.Stopped.calls = ()
     plan = replace(plan, specs=(spec("stopped"),))
