@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from audiofix.audio.disk import write_bytes_atomically
 from audiofix.datasets.base import Group
 from audiofix.errors import InputError, OutputError
 from audiofix.evaluation import store
-from audiofix.evaluation.harness import Plan, Spec, missing, part, run, setting_of
+from audiofix.evaluation.harness import Plan, Spec, missing, part, run
 from audiofix.evaluation.store import key_of
 from audiofix.evaluation.summary import summary, table_csv
 from audiofix.hub.registry import scan_models
@@ -137,30 +136,28 @@ def unfamiliar(kind: str, groups: Sequence[Group], specs: Sequence[Spec]) -> lis
 
 def _open(folder: Path, settings: Mapping[str, Any], notes: Sequence[str], overwrite: bool) -> None:
     """Make the folder and leave the settings in it, or see that those that are there are the same."""
-    if overwrite:
-        for file in [*folder.glob("results*.jsonl"), folder / store.SUMMARY, folder / store.TABLE]:
-            file.unlink(missing_ok=True)
-        shutil.rmtree(folder / store.AUDIO, ignore_errors=True)
+    file = folder / store.SUMMARY
+    cleared = overwrite and file.exists()
+    if cleared:
+        read_summary(folder)  # or it is not ours to remove
+        store.clear(folder)
     wanted = json.loads(json.dumps(settings))
-    if (folder / store.SUMMARY).exists():
+    if file.exists():
         known = read_summary(folder)["settings"]
-        other = [key for key in {**known, **wanted} if known.get(key) != wanted.get(key)]
+        other = sorted(key for key in {**known, **wanted} if known.get(key) != wanted.get(key))
         if other:
-            listed = ", ".join(
-                f"{key} {known.get(key)} instead of {wanted.get(key)}" for key in sorted(other)[:3]
-            )
+            listed = ", ".join(f"{key} {known.get(key)} instead of {wanted.get(key)}" for key in other[:3])
             raise OutputError(
                 f"{folder} holds results of other settings ({listed}); choose another folder with -o, or "
                 "--overwrite"
             )
         return
-    if any(folder.glob("results*.jsonl")):
-        raise OutputError(
-            f"{folder} holds results without their settings; choose another folder with -o, or --overwrite"
-        )
+    strange = [path for path in store.ours(folder) if path.exists()]
+    if strange and not cleared:
+        raise OutputError(f"{strange[0]} is of no evaluation; choose another folder with -o")
     begun = {"settings": wanted, "systems": {}, "notes": list(notes)}
     text = json.dumps(begun, indent=1, ensure_ascii=False) + "\n"
-    write_bytes_atomically(folder / store.SUMMARY, text.encode())
+    write_bytes_atomically(file, text.encode())
 
 
 def _by_key(rows: Iterable[Row]) -> dict[store.Key, Row]:

@@ -68,6 +68,26 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
     write_bytes_atomically(file, "".join(map(line_of, rows)).encode())
 
 
+def ours(folder: Path) -> list[Path]:
+    """What an evaluation leaves in its folder, whether it is there or not."""
+    return [folder / SUMMARY, folder / TABLE, folder / AUDIO, *folder.glob("results*.jsonl")]
+
+
+def clear(folder: Path) -> None:
+    """Remove the results of an evaluation and the audio that they name, and nothing else."""
+    try:
+        named = {path for row in read_rows(folder) for path in row.get("files", {}).values()}
+    except InputError:  # unreadable results are thrown away; their audio stays
+        named = set()
+    for path in (folder / name for name in named):
+        if (folder / AUDIO).resolve() in path.resolve().parents:
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, folder)
+    for file in ours(folder):
+        if not file.is_dir():
+            file.unlink(missing_ok=True)
+
+
 def line_of(row: Row) -> str:
     """A row as JSON, which knows no infinity."""
     return json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"
