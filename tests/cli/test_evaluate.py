@@ -12,6 +12,7 @@ from audiofix.hub import registry
 from audiofix.hub.registry import export_model
 from tests.conftest import tiny_card
 from tests.datasets import trees
+from tests.evaluation.stand_ins import Stopped
 from tests.hub.tiny import tiny_mixer
 
 SAME = ("--system", "tests.evaluation.stand_ins:same")
@@ -208,3 +209,26 @@ def test_nothing_could_be_done(run, tmp_path):
     assert result.exit_code == 1
     assert "too quiet for me" in result.stderr
     assert len(rows()) == 2
+
+
+def test_shards_and_their_summary(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=3)
+    for index in (1, 2):
+        assert run("evaluate", "folder", "set", *SAME, *QUICK, "--shard", f"{index}/2").exit_code == 0
+    found = run("evaluate", "summary", "--json")
+    assert json.loads(found.stdout) == summary()
+    assert summary()["systems"][SAME[1]]["snr"]["n"] == 3
+    assert [row["track"] for row in rows()] == ["track 0", "track 1", "track 2"]
+
+
+def test_stopped(run, tmp_path):
+    Stopped.calls = ()
+    trees.folder_tree(tmp_path / "set", tracks=3)
+    command = ("evaluate", "folder", "set", "--system", "tests.evaluation.stand_ins:stopped", *QUICK)
+    result = run(*command)
+    assert result.exit_code == 130
+    assert "the same command goes on from there" in result.stderr
+    assert len(rows()) == 1
+    assert run("evaluate", "summary").exit_code == 0
+    assert run(*command).exit_code == 0
+    assert len(rows()) == 3
