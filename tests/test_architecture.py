@@ -61,7 +61,10 @@ ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["preparing"] = {*WORKERS, "tools"}
 ALLOWED["repair"] = {*WORKERS, "tools", "preparing"}
 ALLOWED["costing"] = {*WORKERS, "tools", "preparing", "repair"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "longfile", "preparing", "repair", "costing", ""}
+ALLOWED["datasets"] = {*BASE, "audio"}
+ALLOWED["evaluation"] = {*WORKERS, "choosing", "tools", "api", "repair", "datasets"}
+FRONT = {"api", "drawing", "longfile", "preparing", "repair", "costing"}
+ALLOWED["cli"] = {*WORKERS, *FRONT, "training", "datasets", "evaluation", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 
