@@ -1,4 +1,4 @@
-"""What a system is given to work on, and what it must give back: one interface for ours, classical ones and peers."""
+"""What a system is given to work on, and what it must give back: one interface for ours, baselines and peers."""
 
 from __future__ import annotations
 
@@ -76,6 +76,26 @@ class System(Protocol):
 # It imports what it needs when it is called, and raises SettingError with the command to install what is missing.
 SYSTEMS: dict[str, str] = {
     "audiofix": "audiofix.evaluation.systems.own:own",
+    "mixture": "audiofix.evaluation.systems.plain:mixture",
+    "unchanged": "audiofix.evaluation.systems.plain:unchanged",
+    "sinc": "audiofix.evaluation.systems.plain:sinc",
+    "ratio-mask": "audiofix.evaluation.systems.ratio_mask:oracle",
+    "hpss": "audiofix.evaluation.systems.spectral:hpss",
+    "nmf": "audiofix.evaluation.systems.spectral:nmf",
+    "nmf-oracle": "audiofix.evaluation.systems.spectral:nmf_oracle",
+    "spectral-replication": "audiofix.evaluation.systems.classical:make_spectral_replication",
+    "janssen": "audiofix.evaluation.systems.classical:make_janssen",
+    "a-spade": "audiofix.evaluation.systems.classical:make_spade",
+    "spline": "audiofix.evaluation.systems.classical:make_spline",
+    "autoregression": "audiofix.evaluation.systems.classical:make_autoregressive",
+    "wiener": "audiofix.evaluation.systems.classical:make_wiener",
+    "log-mmse": "audiofix.evaluation.systems.classical:make_log_mmse",
+    "spectral-subtraction": "audiofix.evaluation.systems.classical:make_spectral_subtraction",
+    "demucs": "audiofix.evaluation.systems.demucs:demucs",
+    "spleeter": "audiofix.evaluation.systems.spleeter:spleeter",
+    "dtln": "audiofix.evaluation.systems.dtln:dtln",
+    "gtcrn": "audiofix.evaluation.systems.gtcrn:gtcrn",
+    "command": "audiofix.evaluation.systems.command:command",
 }
 
 
