@@ -44,8 +44,8 @@ class Command:
         Of the template. {in} is the recording as a 32-bit float WAV, {outdir} an empty folder in which the stems
         are looked for by name, at any depth; {out} a file to write where there is but one; {rate} the result's Hz.
     stem_names
-        Source to the name of the tool's file without its ending; "drums+bass" adds files up. Sources that are not
-        in it have files of their own name.
+        Source to the name of the tool's file without its ending; "drums+bass" adds two files up where there is
+        none of that name. Sources that are not in it have files of their own name.
     timeout
         Seconds for one item, > 0.
     """
@@ -75,9 +75,10 @@ class Command:
     def found(self, folder: Path, source: str, truth: Tensor, task: Task) -> Tensor:
         """What the tool made of one source, in the shape of the truth."""
         written = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        named = self.stem_names.get(source, source).split("+")
+        name = self.stem_names.get(source, source)
         if len(task.clean) == 1 and source not in self.stem_names and len(written) == 1:
-            named = [written[0].stem]
+            name = written[0].stem
+        named = [name] if any(path.stem == name for path in written) else name.split("+")
         parts = [self.read(stem_file(written, folder, name, source), truth, task) for name in named]
         return torch.stack(parts).sum(dim=0)
 

@@ -5,7 +5,7 @@ The package fetches its weights itself, from the internet, when a model is first
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from audiofix.errors import ModelError
 from audiofix.evaluation.systems.base import Task
 from audiofix.evaluation.systems.installed import install, needed
-from audiofix.evaluation.systems.roles import answered, by_name, heard
+from audiofix.evaluation.systems.roles import answered, heard, stems_of
 
 MODEL = "htdemucs"
 TINY = 1e-8
@@ -25,19 +25,24 @@ class Demucs:
     """Its stems by name; a voice gets the vocals, one source of another name what no other source has."""
 
     separate: Callable[[Tensor], dict[str, Tensor]]  # (channel, time) to stems of that shape
+    stems: tuple[str, ...]
     rate: int
     channels: int
     name: str = "demucs"
     kinds: frozenset[str] = frozenset({"separate"})
     oracle: bool = False
 
+    def check(self, _kind: str, names: Sequence[str]) -> None:
+        """Raises SettingError for sources that are not told by their names."""
+        stems_of(self.stems, names, self.name)
+
     def run(self, task: Task) -> dict[str, Tensor]:
-        """Every source of the task. Raises InputError where the names do not tell which stem is which."""
-        by_name(
-            dict.fromkeys(("drums", "bass", "other", "vocals"), torch.zeros(1)), list(task.clean), self.name
-        )
+        """Every source of the task. Raises SettingError where the names do not tell which stem is which."""
+        chosen = stems_of(self.stems, list(task.clean), self.name)
         stems = self.separate(heard(task.given, self.rate, self.channels))
-        found = by_name(stems, list(task.clean), self.name)
+        found = {
+            name: torch.stack([stems[stem] for stem in some]).sum(dim=0) for name, some in chosen.items()
+        }
         return {
             name: answered(found[name], self.rate, truth, task.rate) for name, truth in task.clean.items()
         }
@@ -46,21 +51,21 @@ class Demucs:
 def demucs(model: str = MODEL, device: str = "cpu") -> Demucs:
     """The system, without random shifts, so that it gives the same each time.
 
-    `device`: as torch names it, or auto. Raises SettingError where the package is missing, ModelError where its weights cannot be had.
+    `device`: as torch names it, or auto. Raises SettingError where the package is missing, ModelError where its
+    weights cannot be had.
     """
     from audiofix.runtime.devices import pick_device
 
-    command = install("demucs")
-    pretrained = needed("demucs.pretrained", "demucs", command)
-    apply = needed("demucs.apply", "demucs", command)
+    pretrained = needed("demucs.pretrained", "demucs", install("demucs"))
+    apply = needed("demucs.apply", "demucs", install("demucs"))
     place = pick_device(device)
     try:  # whatever a download can raise, and SystemExit for an unknown name
         net = pretrained.get_model(model)
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"demucs could not load its model {model} ({reason}); it fetches its weights from the "
-            "internet: run demucs once by itself where there is a connection"
+            f"demucs could not load its model {model} ({reason}); it fetches its weights from the internet: run "
+            "demucs once by itself where there is a connection"
         ) from error
 
     @torch.inference_mode()
@@ -71,4 +76,4 @@ def demucs(model: str = MODEL, device: str = "cpu") -> Demucs:
         stems = apply.apply_model(net, ((mixture - mean) / deviation)[None], shifts=0, device=place)[0]
         return dict(zip(net.sources, (stems.cpu() * deviation + mean).clone(), strict=True))
 
-    return Demucs(separate, int(net.samplerate), int(net.audio_channels))
+    return Demucs(separate, tuple(net.sources), int(net.samplerate), int(net.audio_channels))

@@ -33,7 +33,7 @@ class Enhancer:
             voice_and_rest(names, self.name)
 
     def run(self, task: Task) -> dict[str, Tensor]:
-        """The speech; with two sources the other is the mixture less the speech. Raises SettingError for others."""
+        """The speech; of two sources the other is the mixture less the speech. Raises SettingError for others."""
         speech = torch.stack([self.enhance(row) for row in heard(task.given, RATE)])
         if task.kind == "denoise":
             return {name: answered(speech, RATE, truth, task.rate) for name, truth in task.clean.items()}
