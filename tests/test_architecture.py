@@ -56,7 +56,9 @@ ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks"}
 ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["repair"] = {*WORKERS, "tools"}
 ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", ""}
+ALLOWED["datasets"] = {*BASE, "audio"}
+ALLOWED["evaluation"] = {*WORKERS, "choosing", "tools", "api", "repair", "datasets"}
+ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", "datasets", "evaluation", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from audiofix.cli import doctor, models, options, restore, separate, train
+from audiofix.cli import doctor, evaluate, models, options, restore, separate, train
 from audiofix.errors import AudiofixError
 
 STOPPED = 130  # what a shell reports for Ctrl-C: 128 + SIGINT
@@ -57,6 +57,7 @@ for _name, _command in restore.COMMANDS:
     app.command(_name)(_command)
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
+app.add_typer(evaluate.app, name="evaluate")
 app.command("doctor")(doctor.doctor)
 
 

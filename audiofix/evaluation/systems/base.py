@@ -1,4 +1,4 @@
-"""What a system is given to work on, and what it must give back: one interface for ours, baselines and peers."""
+"""What a system is given and what it gives back: one interface for ours, classical ones and peers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Task:
     given
         What was recorded: the mixture, or the damaged recording at its own rate (lower than `rate` to upsample).
     clean
-        Source to (channel, time) truth at `rate`; one entry, named RESTORED, for a restoration.
+        Source to (channel, time) truth at `rate`; one entry, named RESTORED, for a restoration. Sources are named
+        as the dataset's stems, joined by + where several count as one: "vocals", "drums+bass+other".
     rate
         Hz of the result.
     faults
@@ -52,6 +53,9 @@ class Task:
 @runtime_checkable
 class System(Protocol):
     """Something that separates or restores.
+
+    One that cannot do all tasks of its kinds may have a method `check(kind, names)` too, which is called once with
+    the names of `Task.clean` before anything is computed, and raises SettingError.
 
     Attributes
     ----------
@@ -102,15 +106,22 @@ SYSTEMS: dict[str, str] = {
 def load_system(name: str, options: Mapping[str, Any] | None = None) -> System:
     """The system of that name, made with those of the options that its factory takes.
 
-    Options are `quality`, `prior`, `draws`, `device`, `sources` (source of a model to name in the dataset), and
-    `command` (a template such as "tool {in} {outdir}"); None is not handed on. Raises SettingError.
+    Options are `quality`, `prior`, `draws`, `device`, `sources` (name in `Task.clean` to source of a model, such
+    as {"drums+bass+other": "piano"}), and `command` (a template: "tool {in} {outdir}"); None is not handed on.
+    A name with a colon is itself "module:factory", for systems of one's own. Raises SettingError.
     """
-    if name not in SYSTEMS:
-        raise SettingError(f"no system is named {name!r}; there are {', '.join(sorted(SYSTEMS))}")
-    module, _, factory = SYSTEMS[name].partition(":")
-    make = getattr(importlib.import_module(module), factory)
+    if name not in SYSTEMS and ":" not in name:
+        raise SettingError(
+            f"no system is named {name!r}; there are {', '.join(sorted(SYSTEMS))}, or give module:factory"
+        )
+    module, _, factory = SYSTEMS.get(name, name).partition(":")
+    try:
+        make = getattr(importlib.import_module(module), factory)
+    except (ImportError, AttributeError) as error:
+        raise SettingError(
+            f"the system {name} cannot be made ({error}); check its name, or install it"
+        ) from error
     known = inspect.signature(make).parameters
     given = {key: value for key, value in (options or {}).items() if key in known and value is not None}
-    system = make(**given)
-    assert isinstance(system, System)
+    system: System = make(**given)
     return system

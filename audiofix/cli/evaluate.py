@@ -1,0 +1,241 @@
+"""`audiofix evaluate`: datasets through systems, and how well they did. `audiofix.evaluation` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from audiofix.cli import evaluate_options as options
+from audiofix.cli import evaluation_table, show
+from audiofix.cli.evaluate_options import evaluating
+from audiofix.cli.output import dump_json
+from audiofix.errors import AudiofixError, SettingError
+
+if TYPE_CHECKING:
+    from audiofix.datasets.base import Group, Track
+    from audiofix.evaluation.harness import Spec
+
+app = typer.Typer(
+    help="Measure systems on a dataset: scores of every track, their means and how sure they are.",
+    no_args_is_help=True,
+)
+MUSDB_SOURCES = "speech=vocals,piano=drums+bass+other"
+
+
+class NothingDone(AudiofixError):
+    """Not one track could be done."""
+
+
+@app.command("musdb")
+@evaluating
+def musdb(path: options.Place, subset: options.Subset = "test", **common: Any) -> None:
+    """MUSDB18, as .stem.mp4 files or as wav files (MUSDB18-HQ): songs of vocals, drums, bass, other."""
+    from audiofix.datasets import musdb as reader
+    from audiofix.datasets.base import MIXTURE
+
+    if subset not in reader.SUBSETS:
+        raise SettingError(f"--subset {subset!r}; give {' or '.join(reader.SUBSETS)}")
+    sources = MUSDB_SOURCES if common["kind"] == "separate" else MIXTURE
+    tracks = reader.tracks(path, subset)
+    _evaluate("musdb", path, tracks, sources, common, {"subset": subset})
+
+
+@app.command("vctk")
+@evaluating
+def vctk(
+    path: options.Place,
+    piano: options.Piano = None,
+    clips: options.Clips = 25,
+    mic: options.Microphone = "mic1",
+    **common: Any,
+) -> None:
+    """VCTK 0.92 by the protocol of Jayaram & Thickstun 2021: clips of 4 speakers, mixed with pianos, 22,050 Hz."""
+    from audiofix.datasets import vctk as reader
+
+    if mic not in ("mic1", "mic2"):
+        raise SettingError(f"--mic {mic!r}; give mic1 or mic2")
+    if piano is None and common["kind"] == "separate":
+        raise SettingError(
+            "vctk holds voices alone; give --piano DIR, a folder of piano recordings, to mix them with"
+        )
+    common["seconds"] = common["seconds"] or reader.SECONDS
+    common["rate"] = common["rate"] or reader.RATE
+    tracks = reader.tracks(path, piano, seed=common["seed"], clips=clips, seconds=common["seconds"], mic=mic)
+    own = {"piano": str(piano) if piano else None, "clips": clips, "mic": mic}
+    sources = "speech,piano" if piano else "speech"
+    _evaluate("vctk", path, tracks, sources, {**common, "mono": True}, own, peak=True)
+
+
+@app.command("folder")
+@evaluating
+def folder(path: options.Table, **common: Any) -> None:
+    """Any folder of TRACK/STEM.wav, or of recordings to restore, or a .csv with columns of files."""
+    from audiofix.datasets import folder as reader
+
+    tracks = reader.tracks(path)
+    _evaluate("folder", path, tracks, None, common, {})
+
+
+@app.command("summary")
+def summary(path: options.Finished = Path("evaluation"), as_json: options.Json = False) -> None:
+    """Show the figures of an evaluation again, of all its shards, done or not."""
+    from audiofix.evaluation.runs import summarised
+
+    found = summarised(path)
+    if as_json:
+        show.say(dump_json(found))
+    else:
+        evaluation_table.report(found, path)
+
+
+@app.command("systems")
+def systems() -> None:
+    """List the systems that --system knows."""
+    from audiofix.evaluation.systems.base import SYSTEMS
+
+    for name in SYSTEMS:
+        show.say(name)
+
+
+def _evaluate(
+    dataset: str,
+    path: Path,
+    tracks: Sequence[Track],
+    sources: str | None,
+    common: Mapping[str, Any],
+    own: Mapping[str, Any],
+    peak: bool = False,
+) -> None:
+    from audiofix.datasets.base import Preparation, check
+    from audiofix.evaluation.harness import Plan, items_of, made
+    from audiofix.evaluation.runs import evaluate, unfamiliar
+    from audiofix.evaluation.scores import available
+    from audiofix.evaluation.tasks import strengths
+    from audiofix.runtime.memory import keep_freed_memory
+
+    kind = common["kind"]
+    values = strengths(kind, _numbers(common["values"]))
+    groups = _groups(common["sources"] or sources, tracks, kind)
+    check(tracks, groups)
+    wanted = _metrics(common["metrics"], kind)
+    metrics, packages = available(wanted)
+    specs = _specs(common, groups)
+    prepare = Preparation(common["rate"], common["mono"], peak, common["seconds"])
+    items = items_of(tracks[: common["limit"]], kind, groups, values)
+    plan = Plan(
+        kind, items, tuple(groups), tuple(specs), prepare, tuple(metrics), common["seed"], common["output"]
+    )
+    notes = unfamiliar(kind, groups, specs)
+    lacking = [name for name in wanted if name not in metrics]
+    if lacking:
+        notes.append(f"not measured: {', '.join(lacking)}; pip install {' '.join(packages)}")
+    settings = {
+        "dataset": dataset, "path": str(path), "task": kind, "values": list(values),
+        "sources": {group.name: group.source for group in groups}, "seconds": prepare.seconds,
+        "rate": prepare.rate, "mono": prepare.mono, "peak": prepare.peak, "metrics": metrics,
+        "seed": common["seed"], "prior": common["prior"], "draws": common["draws"],
+        "command": common["command"], **own,
+    }  # fmt: skip
+    shard = _shard(common["shard"])
+    if common["dry_run"]:
+        made(plan)
+        evaluation_table.plan(plan, len(tracks), notes)
+        return
+    keep_freed_memory()
+    try:
+        with evaluation_table.progress_bar() as progress:
+            found = evaluate(
+                plan, dataset, settings, notes=notes, jobs=common["jobs"], shard=shard,
+                keep_audio=common["keep_audio"], overwrite=common["overwrite"], progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped; what was done is in {common['output']}, and the same command goes on from there"
+        ) from None
+    if common["as_json"]:
+        show.say(dump_json(found))
+    else:
+        evaluation_table.report(found, common["output"])
+    if found["errors"] and not found["groups"]:
+        first = found["errors"][0]
+        raise NothingDone(
+            f"nothing could be evaluated; {first['system']}, {first['track']}: {first['error']}"
+        )
+
+
+def _groups(sources: str | None, tracks: Sequence[Track], kind: str) -> list[Group]:
+    from audiofix.datasets.base import MIXTURE, Group, parse_groups
+
+    if sources is not None:
+        return parse_groups(sources)
+    stems = list(dict.fromkeys(stem for track in tracks for stem in sorted(track.stems))) or [MIXTURE]
+    lacking = next((track for track in tracks if set(track.stems) != set(tracks[0].stems)), None)
+    if lacking is not None:
+        raise SettingError(
+            f"{tracks[0].name} and {lacking.name} have not the same stems ({', '.join(stems)} are there in all); "
+            "say with --sources which to find in every track"
+        )
+    if kind == "separate" and len(stems) < 2:
+        raise SettingError(f"each track has one stem ({stems[0]}): nothing to separate; give another --task")
+    return [Group((stem,), stem) for stem in stems]
+
+
+def _specs(common: Mapping[str, Any], groups: Sequence[Group]) -> list[Spec]:
+    """One for each system; audiofix at several qualities is several."""
+    from audiofix.evaluation.harness import Spec
+
+    shared = {
+        "prior": common["prior"],
+        "draws": common["draws"],
+        "device": common["device"],
+        "sources": {group.name: group.source for group in groups},
+        "command": common["command"],
+    }
+    names = list(common["systems"] or ([] if common["command"] else ["audiofix"]))
+    if common["command"] and "command" not in names:
+        names.append("command")
+    found: list[Spec] = []
+    for name in dict.fromkeys(names):
+        if name == "audiofix" and common["quality"]:
+            for quality in dict.fromkeys(q.strip() for q in common["quality"].split(",")):
+                found.append(Spec(f"audiofix {quality}", name, {**shared, "quality": quality}))
+        elif name == "command":
+            words = (common["command"] or "command").split()
+            found.append(Spec(Path(words[0]).name if words else name, name, shared))
+        else:
+            found.append(Spec(name, name, shared))
+    return found
+
+
+def _metrics(text: str | None, kind: str) -> Sequence[str]:
+    from audiofix.evaluation.scores import DEFAULT, METRICS
+
+    if text is None:
+        return DEFAULT[kind == "separate"]
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METRICS:
+            raise SettingError(f"--metrics {name!r} is none; choose from {', '.join(METRICS)}")
+    gain = ["si_sdr_improvement"] if "si_sdr" in names and kind == "separate" else []
+    return list(dict.fromkeys([*names, *gain]))
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingError(
+            f"--values {text!r}: give numbers with commas between them, such as 2,4,8"
+        ) from None
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise SettingError(f"--shard {text!r}: give I/N with I from 1 to N, such as 2/8")
+    return int(index), int(count)

@@ -1,0 +1,1 @@
+"""Readers of published datasets and of plain folders: tracks with named stems, read when they are needed."""

@@ -1,0 +1,179 @@
+"""One evaluation from beginning to end, in a folder; it goes on where an earlier run of it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from audiofix.audio.disk import write_bytes_atomically
+from audiofix.datasets.base import Group
+from audiofix.errors import InputError, OutputError
+from audiofix.evaluation import store
+from audiofix.evaluation.harness import Plan, Spec, missing, part, run, setting_of
+from audiofix.evaluation.store import key_of
+from audiofix.evaluation.summary import summary, table_csv
+from audiofix.hub.registry import scan_models
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an evaluation stands: items done of all that were left at its start."""
+
+    done: int
+    total: int
+    track: str
+
+
+def evaluate(
+    plan: Plan,
+    dataset: str,
+    settings: Mapping[str, Any],
+    *,
+    notes: Sequence[str] = (),
+    jobs: int = 1,
+    shard: tuple[int, int] | None = None,
+    keep_audio: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Run what is left of a plan and summarise all results in its folder; what summary.json holds.
+
+    Results are written as they come, so that a run that is stopped goes on where it was; failed ones are tried
+    again. `settings` must be equal for that: all that a figure depends on but the system. With `shard` (index from
+    1, count) only that part of the tracks is worked on, into a file of results of its own, so that several
+    machines can share one folder; a run without it puts their results together.
+
+    Raises
+    ------
+    OutputError
+        The folder holds results of other settings and `overwrite` is not given, or cannot be written.
+    SettingError, InputError
+        Of the plan itself. What goes wrong with one track is in its row.
+    """
+    folder = plan.folder
+    _open(folder, settings, notes, overwrite)
+    earlier = [row for row in store.read_rows(folder) if "error" not in row]
+    items = part(plan.items, *shard) if shard else plan.items
+    plan = replace(plan, items=items, done=frozenset(map(key_of, earlier)))
+    file = folder / (f"results.{shard[0]}-of-{shard[1]}.jsonl" if shard else store.RESULTS)
+    metric = plan.metrics[0]
+    left = [item for item in items if missing(plan, item)]
+    mine = [row for row in earlier if key_of(row) in _keys(plan)]
+    if progress is not None and left:
+        progress(Progress(0, len(left), left[0].name))
+    for done, rows in enumerate(run(plan, jobs), start=1):
+        store.append_rows(file, rows)
+        mine += rows
+        if not keep_audio:
+            mine = _pruned(folder, mine, metric)
+        if progress is not None:
+            progress(Progress(done, len(left), rows[0]["track"]))
+    store.write_rows(file, _pruned(folder, mine, metric) if not keep_audio else mine)
+    rows = _ordered(store.read_rows(folder), plan)
+    if shard is None:
+        store.write_rows(file, rows)
+    result = summary(rows, dataset, plan.kind, settings, plan.seed, notes)
+    write_summary(folder, result)
+    return result
+
+
+def write_summary(folder: Path, result: Mapping[str, Any]) -> None:
+    """summary.json and table.csv, each whole or not at all."""
+    text = json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_bytes_atomically(folder / store.SUMMARY, text.encode())
+    write_bytes_atomically(folder / store.TABLE, table_csv(result["groups"]).encode())
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What summary.json holds. Raises InputError."""
+    file = folder / store.SUMMARY
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}); give the folder of an evaluation") from error
+    if not isinstance(found, dict) or "settings" not in found:
+        raise InputError(f"{file} is no summary of an evaluation; give the folder of one")
+    return found
+
+
+def summarised(folder: Path) -> dict[str, Any]:
+    """Put what all shards have so far together, whether they are done or not; what summary.json then holds."""
+    known = read_summary(folder)
+    settings, rows = known["settings"], store.read_rows(folder)
+    if any(folder.glob("results.*-of-*.jsonl")):
+        store.write_rows(folder / store.RESULTS, rows)
+    result = summary(
+        rows, settings["dataset"], settings["task"], settings, settings["seed"], known.get("notes", [])
+    )
+    write_summary(folder, result)
+    return result
+
+
+def unfamiliar(kind: str, groups: Sequence[Group], specs: Sequence[Spec]) -> list[str]:
+    """A remark for each source that audiofix is asked to work on by models of something else."""
+    if not any(spec.name == "audiofix" for spec in specs):
+        return []
+    if kind != "separate":
+        known = {card.source for card, _ in scan_models().models.values() if "," not in card.source}
+        return [
+            f"audiofix restores {group.name} with its models of {' or '.join(sorted(known))}, whichever fits: on "
+            "other sound, which they were not trained on, its figures say what a user gets there"
+            for group in groups
+            if group.source not in known
+        ]
+    return [
+        f"audiofix finds {group.name} with models of {group.source}, which were not trained on it: its figures "
+        "say what a user gets there, not what the method can do"
+        for group in groups
+        if group.name != group.source
+    ]
+
+
+def _open(folder: Path, settings: Mapping[str, Any], notes: Sequence[str], overwrite: bool) -> None:
+    """Make the folder and leave the settings in it, or see that those that are there are the same."""
+    if overwrite:
+        for file in [*folder.glob("results*.jsonl"), folder / store.SUMMARY, folder / store.TABLE]:
+            file.unlink(missing_ok=True)
+        shutil.rmtree(folder / store.AUDIO, ignore_errors=True)
+    wanted = json.loads(json.dumps(settings))
+    if (folder / store.SUMMARY).exists():
+        known = read_summary(folder)["settings"]
+        other = [key for key in {**known, **wanted} if known.get(key) != wanted.get(key)]
+        if other:
+            listed = ", ".join(
+                f"{key} {known.get(key)} instead of {wanted.get(key)}" for key in sorted(other)[:3]
+            )
+            raise OutputError(
+                f"{folder} holds results of other settings ({listed}); choose another folder with -o, or "
+                "--overwrite"
+            )
+        return
+    if any(folder.glob("results*.jsonl")):
+        raise OutputError(
+            f"{folder} holds results without their settings; choose another folder with -o, or --overwrite"
+        )
+    begun = {"settings": wanted, "systems": {}, "notes": list(notes)}
+    text = json.dumps(begun, indent=1, ensure_ascii=False) + "\n"
+    write_bytes_atomically(folder / store.SUMMARY, text.encode())
+
+
+def _keys(plan: Plan) -> set[store.Key]:
+    return {
+        (item.name, setting_of(plan.kind, item), spec.label) for item in plan.items for spec in plan.specs
+    }
+
+
+def _pruned(folder: Path, rows: list[Row], metric: str) -> list[Row]:
+    return store.prune_audio(folder, rows, store.worth_keeping(rows, metric))
+
+
+def _ordered(rows: list[Row], plan: Plan) -> list[Row]:
+    """In the order of the dataset, whatever order the workers had."""
+    place = {(item.name, setting_of(plan.kind, item)): number for number, item in enumerate(plan.items)}
+    return sorted(rows, key=lambda row: (place.get(key_of(row)[:2], len(place)), row["track"]))

@@ -1,0 +1,132 @@
+"""Results on disk: one line a track and system, complete or not there; audio beside them; what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from audiofix.audio.disk import refusal, write_bytes_atomically
+from audiofix.audio.files import peak_of, write_audio
+from audiofix.errors import InputError
+from audiofix.evaluation.systems.base import Task
+from audiofix.types import Audio
+
+RESULTS, SUMMARY, TABLE, AUDIO = "results.jsonl", "summary.json", "table.csv", "audio"
+KEPT = 2  # best tracks, and worst ones, of each system and setting whose audio is kept
+
+Row = dict[str, Any]
+Key = tuple[str, str, str]
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """What there is one row of: track, setting, system."""
+    return row["track"], row["setting"], row["system"]
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of all shards, the last of each key. A line that was cut off is left out. Raises InputError."""
+    found: dict[Key, Row] = {}
+    for file in sorted(folder.glob("results*.jsonl")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                found[key_of(row)] = row
+            except (ValueError, KeyError, TypeError) as error:
+                if number < len(lines):
+                    raise InputError(
+                        f"{file}, line {number} is no result; remove the line, or evaluate into another folder"
+                    ) from error
+    return list(found.values())
+
+
+def append_rows(file: Path, rows: Iterable[Row]) -> None:
+    """Add whole lines at the end, and see that they reach the disk. Raises OutputError."""
+    text = "".join(line_of(row) for row in rows)
+    try:
+        with file.open("a", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise refusal(file, error) from error
+
+
+def write_rows(file: Path, rows: Iterable[Row]) -> None:
+    """Replace a file of results, whole or not at all."""
+    write_bytes_atomically(file, "".join(map(line_of, rows)).encode())
+
+
+def line_of(row: Row) -> str:
+    """A row as JSON, which knows no infinity."""
+    return json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def file_name(*parts: str) -> str:
+    """A path below the folder of audio; what a file system may not take becomes _."""
+    return "/".join(re.sub(r"[^\w.+ ()&',-]", "_", part).strip(". ") or "_" for part in parts if part)
+
+
+def write_clean(folder: Path, task: Task, setting: str) -> dict[str, str]:
+    """Write what was recorded and the truth; their paths in the folder as `given` and `clean/SOURCE`."""
+    sounds = {"given": task.given}
+    sounds |= {f"clean/{name}": Audio(wave, task.rate) for name, wave in task.clean.items()}
+    return _write(folder, sounds, ("truth", task.track, setting))
+
+
+def write_result(
+    folder: Path, task: Task, setting: str, system: str, found: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """Write what a system made; the paths in the folder under the names of the sources."""
+    sounds = {name: Audio(found[name].float(), task.rate) for name in task.clean}
+    return _write(folder, sounds, (system, task.track, setting))
+
+
+def _write(folder: Path, sounds: Mapping[str, Audio], place: tuple[str, ...]) -> dict[str, str]:
+    paths = {}
+    for name, audio in sounds.items():
+        fits = peak_of(audio.samples, "PCM_16") < 0.999
+        suffix, container, subtype = ("flac", "FLAC", "PCM_16") if fits else ("wav", "WAV", "FLOAT")
+        paths[name] = f"{AUDIO}/{file_name(*place, name.replace('/', '-'))}.{suffix}"
+        write_audio(folder / paths[name], replace(audio, container=container, subtype=subtype, tags={}))
+    return paths
+
+
+def worth_keeping(rows: Sequence[Row], metric: str) -> set[Key]:
+    """Of each system and setting the tracks with the best and the worst mean of a metric over sources."""
+    kept: set[Key] = set()
+    ranked: dict[tuple[str, str], list[tuple[float, Key]]] = {}
+    for row in rows:
+        values = [one[metric] for one in row["scores"].values() if one.get(metric) is not None]
+        if values:
+            group = ranked.setdefault((row["system"], row["setting"]), [])
+            group.append((sum(values) / len(values), key_of(row)))
+    for group in ranked.values():
+        group.sort()
+        kept |= {key for _, key in [*group[:KEPT], *group[-KEPT:]]}
+    return kept
+
+
+def prune_audio(folder: Path, rows: list[Row], kept: set[Key]) -> list[Row]:
+    """Remove the audio of rows that are not kept; the rows, without the paths of what is gone."""
+    result = [{**row, "files": {}} if row.get("files") and key_of(row) not in kept else row for row in rows]
+    needed = {path for row in result for path in (row.get("files") or {}).values()}
+    for row in rows:
+        for path in (row.get("files") or {}).values():
+            if path not in needed:
+                (folder / path).unlink(missing_ok=True)
+                _remove_empty((folder / path).parent, folder)
+    return result
+
+
+def _remove_empty(place: Path, top: Path) -> None:
+    while place != top and place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
+        place = place.parent

@@ -1,0 +1,200 @@
+"""`audiofix evaluate` on miniature datasets, with models that are real in every respect but size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiofix.hub import registry
+from audiofix.hub.registry import export_model
+from tests.conftest import tiny_card
+from tests.datasets import trees
+from tests.hub.tiny import tiny_mixer
+
+SAME = ("--system", "tests.evaluation.stand_ins:same")
+QUICK = ("--metrics", "si_sdr,snr")
+
+
+@pytest.fixture
+def tiny_restoring(tmp_path, monkeypatch):
+    """Score priors of random weights, real in all else."""
+    monkeypatch.setattr(registry, "_packaged", list)
+    for seed, source in enumerate(("speech", "piano")):
+        card = tiny_card(f"tiny-{source}", "score", source)
+        export_model(tiny_mixer(seed=seed), card, tmp_path / "models" / card.name)
+    monkeypatch.setenv("AUDIOFIX_MODELS", str(tmp_path / "models"))
+
+
+def summary(folder: str = "evaluation") -> dict:
+    return json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))
+
+
+def rows(folder: str = "evaluation") -> list[dict]:
+    return [
+        json.loads(line) for line in Path(folder, "results.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def test_a_folder_with_our_own_models(run, tiny_separator, tmp_path):
+    trees.folder_tree(tmp_path / "set")
+    result = run("evaluate", "folder", "set", "--quality", "fast,balanced", "--device", "cpu", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert [(row["track"], row["system"]) for row in rows()] == [
+        (f"track {n}", f"audiofix {quality}") for n in (0, 1) for quality in ("fast", "balanced")
+    ]
+    assert not any("error" in row for row in rows())
+    found = summary()
+    assert set(found["systems"]) == {"audiofix fast", "audiofix balanced"}
+    assert found["systems"]["audiofix fast"]["si_sdr"]["n"] == 2
+    assert (found["dataset"], found["task"], found["seed"]) == ("folder", "separate", 0)
+    assert found["settings"]["sources"] == {"piano": "piano", "speech": "speech"}
+    assert "audiofix balanced" in result.stdout
+    assert "untouched" in result.stdout
+    again = run("evaluate", "summary")
+    assert again.exit_code == 0
+    assert again.stdout in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["upsample", "declip"])
+def test_restoring_with_our_own_models(run, tiny_restoring, tmp_path, kind):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    options = ("--task", kind, "--values", "4", "--sources", "speech", "--quality", "fast", "--device", "cpu")
+    result = run("evaluate", "folder", "set", *options, "--prior", "speech")
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows()
+    assert row["track"] == "track 0/speech"
+    assert row["setting"] == {"upsample": "x4", "declip": "4 dB"}[kind]
+    assert set(row["scores"]["restored"]) >= {"snr", "psnr", "lsd"}
+    assert row["scores"] != row["before"]
+
+
+def test_a_table_of_real_recordings(run, tiny_restoring, tmp_path):
+    """Nothing is damaged: what is wrong is measured, and scored against the clean recording beside it."""
+    clean = trees.sound(1, 0.5, 16000)
+    trees.write(tmp_path / "clean.wav", clean, 16000)
+    trees.write(tmp_path / "loud.wav", clean.clip(-0.07, 0.07), 16000)
+    (tmp_path / "pairs.csv").write_text("track,given,clean\none,loud.wav,clean.wav\n", encoding="utf-8")
+    options = ("--task", "declip", "--quality", "fast", "--device", "cpu", "--prior", "speech", *QUICK)
+    result = run("evaluate", "folder", "pairs.csv", *options)
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows()
+    assert (row["track"], row["setting"]) == ("one/clean", "as recorded")
+    error = np.square(clean.clip(-0.07, 0.07) - clean).sum()
+    assert row["before"]["restored"]["snr"] == pytest.approx(
+        10 * np.log10(np.square(clean).sum() / error), abs=0.01
+    )
+    assert row["scores"] != row["before"]
+
+
+def test_musdb(run, tmp_path):
+    trees.musdb_wav(tmp_path / "musdb18hq", songs=1)
+    result = run("evaluate", "musdb", "musdb18hq", *SAME, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows()
+    assert row["track"] == "Artist - Song 0"
+    assert set(row["scores"]) == {"vocals", "drums+bass+other"}
+    result = run(
+        "evaluate", "musdb", "musdb18hq", *SAME, *QUICK, "--sources", "vocals,drums,bass,other", "-o", "four"
+    )
+    assert set(rows("four")[0]["scores"]) == {"vocals", "drums", "bass", "other"}
+    assert (
+        run("evaluate", "musdb", "musdb18hq", *SAME, *QUICK, "--task", "denoise", "-o", "noisy").exit_code
+        == 0
+    )
+    assert {row["track"] for row in rows("noisy")} == {"Artist - Song 0/mixture"}
+
+
+def test_musdb_packed_by_models_of_something_else(run, tiny_separator, tmp_path):
+    pytest.importorskip("av", reason="the extra `evaluate` reads .stem.mp4")
+    trees.musdb_packed(tmp_path / "mus")
+    result = run("evaluate", "musdb", "mus", "--quality", "fast", "--device", "cpu", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert set(rows()[0]["scores"]) == {"vocals", "drums+bass+other"}
+    assert len(summary()["notes"]) == 2
+    assert "vocals with models of speech, which were not trained on it" in " ".join(result.stdout.split())
+
+
+def test_stempegs_excerpt_end_to_end(run, tiny_separator, tmp_path):
+    pytest.importorskip("av", reason="the extra `evaluate` reads .stem.mp4")
+    stempeg = pytest.importorskip("stempeg")
+    (file,) = (Path(stempeg.__file__).parent / "data").glob("*.stem.mp4")
+    (tmp_path / "mus" / "test").mkdir(parents=True)
+    (tmp_path / "mus" / "test" / file.name).symlink_to(file)
+    result = run("evaluate", "musdb", "mus", "--quality", "fast", "--device", "cpu", "--seconds", 1, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows()
+    assert row["track"] == "The Easton Ellises - Falcon 69"
+    assert row["audio_seconds"] == 1.0
+    assert row["before"]["vocals"]["si_sdr"] < 0
+
+
+def test_vctk_by_the_protocol(run, tmp_path):
+    trees.vctk(tmp_path / "corpus")
+    trees.pianos(tmp_path / "pianos")
+    options = ("--clips", 2, "--seconds", 0.4, *SAME)
+    result = run("evaluate", "vctk", "corpus", "--piano", "pianos", *options, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert len(rows()) == 8
+    assert summary()["settings"]["rate"] == 22050
+    result = run(
+        "evaluate", "vctk", "corpus", *options, "--task", "upsample", "--values", "4,8,16", "-o", "up"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert {row["setting"] for row in rows("up")} == {"x4", "x8", "x16"}
+    assert all("psnr" in row["scores"]["restored"] for row in rows("up"))
+    assert len(rows("up")) == 24
+    gap = run(
+        "evaluate", "vctk", "corpus", *options, "--task", "inpaint", "--values", 50, "-o", "gap", "--limit", 3
+    )
+    assert gap.exit_code == 0, gap.stderr
+    assert len(rows("gap")) == 3
+
+
+def test_json_and_dry_run(run, tmp_path):
+    trees.folder_tree(tmp_path / "set")
+    dry = run("evaluate", "folder", "set", *SAME, *QUICK, "--dry-run", "--limit", 1)
+    assert dry.exit_code == 0, dry.stderr
+    assert "1 of 2" in dry.stdout
+    assert not Path("evaluation").exists()
+    result = run("evaluate", "folder", "set", *SAME, *QUICK, "--json", "--limit", 1)
+    assert json.loads(result.stdout) == summary()
+    assert "audiofix" in run("evaluate", "systems").stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (("set", "--task", "dream"), 2, "'dream' is none"),
+        (("set", "--values", "3"), 2, "no meaning"),
+        (("set", "--task", "denoise", "--values", "a"), 2, "give numbers"),
+        (("set", "--shard", "3/2"), 2, "I/N"),
+        (("set", "--metrics", "wer"), 2, "'wer' is none"),
+        (("set", "--sources", "speech=flute"), 2, "no stem 'flute'"),
+        (("set", "--quality", "superb"), 2, "no quality 'superb'"),
+        (("set", "--sources", "horn=speech,piano"), 2, "--sources speech=speech"),
+        (("gone",), 3, "no folder"),
+    ],
+)
+def test_what_is_refused(run, tiny_separator, tmp_path, options, status, message):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    result = run("evaluate", "folder", *options)
+    assert result.exit_code == status, result.stdout
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_voice_needs_a_piano(run, tmp_path):
+    result = run("evaluate", "vctk", trees.vctk(tmp_path))
+    assert result.exit_code == 2
+    assert "--piano" in result.stderr
+
+
+def test_nothing_could_be_done(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=2)
+    result = run("evaluate", "folder", "set", "--system", "tests.evaluation.stand_ins:fails", *QUICK)
+    assert result.exit_code == 1
+    assert "too quiet for me" in result.stderr
+    assert len(rows()) == 2

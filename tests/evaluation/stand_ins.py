@@ -1,0 +1,82 @@
+"""Systems whose results are known in advance, named as `--system tests.evaluation.stand_ins:NAME`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from audiofix.errors import InputError
+from audiofix.evaluation.scores import untouched
+from audiofix.evaluation.systems.base import KINDS, Task
+
+
+class Same:
+    """What came, for every source."""
+
+    name = "same"
+    kinds = frozenset(KINDS)
+    oracle = False
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        return untouched(task)
+
+
+class Truth:
+    """The truth with white noise a tenth of its RMS: an SNR of 20 dB."""
+
+    name = "truth"
+    kinds = frozenset(KINDS)
+    oracle = True
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(task.seed)
+        return {
+            name: wave + 0.1 * wave.square().mean().sqrt() * torch.randn(wave.shape, generator=generator)
+            for name, wave in task.clean.items()
+        }
+
+
+class Fails:
+    """Refuses one track, crashes at another, does the rest."""
+
+    name = "fails"
+    kinds = frozenset({"separate"})
+    oracle = False
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        if task.track == "track 0":
+            raise InputError("too quiet for me; turn it up")
+        if task.track == "track 1":
+            raise ZeroDivisionError("a fault of its own")
+        return untouched(task)
+
+
+class Stopped:
+    """Ctrl-C at the second track."""
+
+    name = "stopped"
+    kinds = frozenset({"separate"})
+    oracle = False
+    calls: tuple[str, ...] = ()
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        Stopped.calls += (task.track,)
+        if len(Stopped.calls) == 2:
+            raise KeyboardInterrupt
+        return untouched(task)
+
+
+def same() -> Same:
+    return Same()
+
+
+def truth() -> Truth:
+    return Truth()
+
+
+def fails() -> Fails:
+    return Fails()
+
+
+def stopped() -> Stopped:
+    return Stopped()
