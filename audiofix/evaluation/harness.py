@@ -211,4 +211,9 @@ def _begin(plan: Plan, threads: int) -> None:
 
 
 def _work(item: Item) -> list[Row]:
-    return run_item(_state["plan"], item, _state["systems"])
+    # Being ended is an exception while there is work: files that are half written are then removed.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run_item(_state["plan"], item, _state["systems"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
