@@ -39,8 +39,13 @@ def write_report(folder: Path, most_bytes: int = MOST_BYTES) -> Path:
 
 def page(results: Results, most_bytes: int = MOST_BYTES) -> str:
     """The whole page."""
-    told = (results.summary.get(name) for name in ("task", "dataset"))
-    title = f"Evaluation: {', '.join(str(one) for one in told if one) or results.folder.name}"
+    summary = results.summary
+    place = Path(str(summary.get("settings", {}).get("path") or "")).name
+    told = [
+        str(summary.get("task") or ""),
+        " ".join(filter(None, (str(summary.get("dataset") or ""), place))),
+    ]
+    title = f"Evaluation: {', '.join(filter(None, told)) or results.folder.name}"
     settings = results.settings
     parts = [figures(results, setting) for setting in settings]
     listen = players(results, most_bytes)
@@ -113,7 +118,8 @@ def figures(results: Results, setting: str) -> str:
         tag("h3", text(heading(results.metrics[name]))) + strips(results, setting, name) for name in others
     )
     small = (
-        "Below each figure: its 95 % interval by bootstrap over tracks. Bold: the best without the answer."
+        "Below each figure: its 95 % interval by bootstrap over tracks. Bold: the best of those that did every "
+        "track and did not see the answer."
     )
     return section(
         f"Results, {setting}" if setting else "Results",

@@ -83,7 +83,7 @@ def strips(results: Results, setting: str, metric: str) -> str:
         mean = _line(scale.at(middle), 5, scale.at(middle), ROW - 5, "mean") if middle is not None else ""
         drawing = tag(
             "svg", grid, dots, bar, mean, width="100%", height=ROW, role="img", class_=f"strip {kind}",
-            aria_label=f"{entry['system']}: {number(middle)}, tracks {number(min(values))} to {number(max(values))}",
+            aria_label=f"{entry['system']}: {number(middle)}; {number(min(values))} to {number(max(values))}",
         )  # fmt: skip
         name = tag("div", text(entry["system"]), class_="name")
         rows.append(tag("div", name, drawing, tag("div", text(number(middle)), class_="value"), class_="row"))
@@ -192,7 +192,7 @@ def _line(x1: float, y1: float | str, x2: float, y2: float | str, kind: str) -> 
 
 def legend(entries: Sequence[Mapping[str, object]]) -> str:
     """What the colours mean."""
-    names = [("leader", "best that did not see the answer"), ("other", "others")]
+    names = [("leader", "best of those that did every track, not seeing the answer"), ("other", "others")]
     names += [("oracle", "saw the answer")] if any(entry.get("oracle") for entry in entries) else []
     keys = (tag("span", tag("i", class_=kind), text(name)) for kind, name in names)
     return tag("p", *keys, class_="legend")

@@ -80,24 +80,29 @@ class Results:
             return known.get("median"), known.get("median_low"), known.get("median_high")
         return known.get("mean"), known.get("low"), known.get("high")
 
+    def fair(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those that may be called best: who did not see the answer, and did not leave out tracks by failing."""
+        blind = [entry for entry in entries if not entry.get("oracle")]
+        most = max((entry["tracks"] for entry in blind), default=0)
+        return [entry for entry in blind if entry["tracks"] == most]
+
     def best(self, entries: Sequence[Entry], metric: str) -> float | None:
-        """The best figure of those systems that did not see the answer."""
-        found = [self.middle(entry["scores"], metric)[0] for entry in entries if not entry.get("oracle")]
+        """The best figure of the systems of `fair`."""
+        found = [self.middle(entry["scores"], metric)[0] for entry in self.fair(entries)]
         known = [value for value in found if value is not None]
         if not known:
             return None
         return max(known) if self.metrics[metric].more_is_better else min(known)
 
     def leader(self, setting: str) -> str | None:
-        """The system whose best and worst tracks are listened to: the best that did not see the answer."""
-        entries = self.of(setting)
+        """The system whose best and worst tracks are listened to: the best one of `fair`."""
+        entries = self.fair(self.of(setting))
         best = self.best(entries, self.metric) if self.metric else None
         return next(
             (
                 entry["system"]
                 for entry in entries
-                if best is not None and not entry.get("oracle")
-                and self.middle(entry["scores"], self.metric)[0] == best
+                if best is not None and self.middle(entry["scores"], self.metric)[0] == best
             ),
             None,
         )  # fmt: skip

@@ -30,15 +30,16 @@ def systems_table(results: Results, setting: str, source: str | None = None) -> 
         tag("th", text("s per s"), scope="col", class_="number", title="seconds per second of audio"),
         tag("th", text("failed"), scope="col", class_="number"),
     ]
+    fair = results.fair(entries)
     bests = {name: results.best(entries, name) for name in names}
     rows = []
     if entries:
-        untouched = entries[0]["before"]
+        whole = max(entries, key=lambda entry: int(entry["tracks"]))
         rows.append(
             [
                 tag("th", text("untouched"), scope="row", class_="aside"),
-                _cell(text(entries[0]["tracks"]), entries[0]["tracks"]),
-                *(_figure(results, untouched, name, None) for name in names),
+                _cell(text(whole["tracks"]), whole["tracks"]),
+                *(_figure(results, whole["before"], name, None) for name in names),
                 _cell("–"), _cell("–"),
             ]
         )  # fmt: skip
@@ -47,7 +48,7 @@ def systems_table(results: Results, setting: str, source: str | None = None) -> 
             [
                 tag("th", system_name(entry["system"], bool(entry.get("oracle"))), scope="row"),
                 _cell(text(entry["tracks"]), entry["tracks"]),
-                *(_figure(results, entry["scores"], name, None if entry.get("oracle") else bests[name])
+                *(_figure(results, entry["scores"], name, bests[name] if entry in fair else None)
                   for name in names),
                 _cell(text(seconds(entry["seconds_per_audio_second"])), entry["seconds_per_audio_second"]),
                 _cell(text(entry["errors"] or ""), entry["errors"]),
