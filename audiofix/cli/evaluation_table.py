@@ -47,10 +47,10 @@ def progress_bar() -> Iterator[Callable[[Progress], None] | None]:
 
 def report(found: Mapping[str, Any], folder: Path) -> None:
     """The table of an evaluation, and what to know about it."""
-    metrics = found.get("metrics", {})
-    for setting in dict.fromkeys(entry["setting"] for entry in found.get("groups", [])):
+    metrics = found["metrics"]
+    for setting in dict.fromkeys(entry["setting"] for entry in found["groups"]):
         entries = [entry for entry in found["groups"] if entry["setting"] == setting]
-        names = [name for name in metrics if any(name in entry["scores"] for entry in entries)]
+        names = [name for name in metrics if _measured(name, entries)]
         heads = [_heading(metrics[name]) for name in names]
         if setting:
             show.say(f"{found['task']} {setting}")
@@ -89,15 +89,15 @@ def plan(planned: Plan, tracks: int, notes: Sequence[str]) -> None:
 
 
 def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
-    entries, errors = found.get("groups", []), found.get("errors", [])
+    entries, errors = found["groups"], found["errors"]
     if entries:
-        yield (
-            "means over tracks, ± half a 95 % interval by bootstrap over tracks (table.csv has both ends); SDR, "
-            "ISR, SIR, SAR: medians over tracks of medians over frames (BSS Eval v4)"
-        )
+        yield "means over tracks, ± half a 95 % interval by bootstrap over tracks; table.csv has both ends"
+    medians = [m["label"] for name, m in found["metrics"].items() if m["median"] and _measured(name, entries)]
+    if medians:
+        yield f"{', '.join(medians)}: medians over tracks of medians over frames (BSS Eval v4)"
     if any(entry["oracle"] for entry in entries):
         yield "(oracle): saw the answer"
-    for note in found.get("notes", []):
+    for note in found["notes"]:
         yield f"note: {note}"
     for error in errors[:ERRORS_SHOWN]:
         yield " ".join(
@@ -105,6 +105,10 @@ def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
         )
     if len(errors) > ERRORS_SHOWN:
         yield f"and {len(errors) - ERRORS_SHOWN} more failed; the same command tries them again"
+
+
+def _measured(metric: str, entries: Sequence[Mapping[str, Any]]) -> bool:
+    return any(metric in entry["scores"] for entry in entries)
 
 
 def _heading(metric: Mapping[str, Any]) -> str:

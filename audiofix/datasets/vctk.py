@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,9 @@ def tracks(
 ) -> list[Track]:
     """`clips` utterances of each test speaker, at least so long, each with a place in a piano recording.
 
-    Which utterances, which recordings and where in them is drawn from the seed; a piano file comes again once all
-    were taken. `mic1` is the microphone of the earlier releases of VCTK. Raises InputError, SettingError.
+    The speakers take turns. Which utterances, which recordings and where in them is drawn from the seed; a piano
+    file comes again once all were taken. `mic1` is the microphone of the earlier releases of VCTK.
+    Raises InputError, SettingError.
     """
     generator = np.random.default_rng(seed)
     utterances = _utterances(path, mic)
@@ -40,26 +43,30 @@ def tracks(
         raise InputError(
             f"{piano} holds no recording of {seconds:g} s or more; give a folder of piano recordings"
         )
+    chosen = [_drawn(speaker, utterances[speaker], clips, seconds, generator) for speaker in SPEAKERS]
     found: list[Track] = []
     order: list[Path] = []
-    for speaker in SPEAKERS:
-        files = utterances[speaker]
-        shuffled = [files[i] for i in generator.permutation(len(files))]
-        long = (file for file in shuffled if _seconds(file) >= seconds)
-        for _ in range(clips):
-            file = next(long, None)
-            if file is None:
-                count = sum(_seconds(file) >= seconds for file in files)
-                raise SettingError(
-                    f"{speaker} has {count} utterances of {seconds:g} s or more; give --clips {count}, or shorter "
-                    "--seconds"
-                )
-            stems = {"speech": Clip(file, place=0.5)}
-            if pianos:
-                order = order or [pianos[i] for i in generator.permutation(len(pianos))]
-                stems["piano"] = Clip(order.pop(), place=float(generator.random()))
-            found.append(Track(file.stem.removesuffix(f"_{mic}"), stems))
+    for file in (file for four in zip(*chosen, strict=True) for file in four):
+        stems = {"speech": Clip(file, place=0.5)}
+        if pianos:
+            order = order or [pianos[i] for i in generator.permutation(len(pianos))]
+            stems["piano"] = Clip(order.pop(), place=float(generator.random()))
+        found.append(Track(file.stem.removesuffix(f"_{mic}"), stems))
     return found
+
+
+def _drawn(
+    speaker: str, files: Sequence[Path], clips: int, seconds: float, generator: np.random.Generator
+) -> list[Path]:
+    """So many of a speaker's utterances that are long enough."""
+    shuffled = (files[i] for i in generator.permutation(len(files)))
+    long = list(itertools.islice((file for file in shuffled if _seconds(file) >= seconds), clips))
+    if len(long) < clips:
+        raise SettingError(
+            f"{speaker} has {len(long)} utterances of {seconds:g} s or more; give --clips {len(long)}, or shorter "
+            "--seconds"
+        )
+    return long
 
 
 def _utterances(path: Path, mic: str) -> dict[str, list[Path]]:

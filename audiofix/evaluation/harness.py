@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -207,6 +208,10 @@ def _in_processes(plan: Plan, items: Sequence[Item], jobs: int) -> Iterator[list
 def _begin(plan: Plan, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
     torch.set_num_threads(threads)
+    if (
+        importlib.util.find_spec("threadpoolctl") is not None
+    ):  # librosa brings it: NumPy's and SciPy's threads
+        importlib.import_module("threadpoolctl").threadpool_limits(threads)
     _state.update(plan=plan, systems=made(plan))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,8 +71,16 @@ def line_of(row: Row) -> str:
 
 
 def file_name(*parts: str) -> str:
-    """A path below the folder of audio; what a file system may not take becomes _."""
-    return "/".join(re.sub(r"[^\w.+ ()&',-]", "_", part).strip(". ") or "_" for part in parts if part)
+    """A path below the folder of audio, folder by folder; other for other parts.
+
+    What a file system may not take becomes _, and a checksum tells what became alike apart.
+    """
+    return "/".join(_safe(piece) for part in parts if part for piece in part.split("/"))
+
+
+def _safe(piece: str) -> str:
+    safe = re.sub(r"[^\w.+ ()&',-]", "_", piece).strip(". ")
+    return safe if safe == piece else f"{safe}-{zlib.crc32(piece.encode()):08x}"
 
 
 def write_clean(folder: Path, task: Task, setting: str) -> dict[str, str]:
@@ -94,7 +103,7 @@ def _write(folder: Path, sounds: Mapping[str, Audio], place: tuple[str, ...]) ->
     for name, audio in sounds.items():
         fits = peak_of(audio.samples, "PCM_16") < 0.999
         suffix, container, subtype = ("flac", "FLAC", "PCM_16") if fits else ("wav", "WAV", "FLOAT")
-        paths[name] = f"{AUDIO}/{file_name(*place, name.replace('/', '-'))}.{suffix}"
+        paths[name] = f"{AUDIO}/{file_name(*place, name)}.{suffix}"
         write_audio(folder / paths[name], replace(audio, container=container, subtype=subtype, tags={}))
     return paths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,3 +229,12 @@ def test_remarks_on_what_was_not_trained_on():
         "denoise", [*groups, Group(("mixture",), "mixture")], [Spec("audiofix", "audiofix")]
     )
     assert "mixture with its models of piano or speech" in remark
+
+
+def test_names_that_no_file_system_takes():
+    assert store.file_name("audiofix fast", "Artist - Song", "") == "audiofix fast/Artist - Song"
+    names = [store.file_name("s", name) for name in ("a:b", "a_b", "a?b", "..", "a/../b", "x/y", "Été")]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[\w.+ ()&',/-]+", name) for name in names)
+    assert all(".." not in Path(name).parts for name in names)
+    assert names[-2:] == ["s/x/y", "s/Été"]

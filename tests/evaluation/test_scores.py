@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import museval
 import numpy as np
@@ -10,11 +11,15 @@ import pytest
 import torch
 
 from audiofix.damages import Cut, LostSamples
+from audiofix.datasets import musdb as reader
+from audiofix.datasets.base import Group, Preparation, load
 from audiofix.errors import InputError
 from audiofix.evaluation.scores import DEFAULT, METRICS, available, bss_eval, improved, score, untouched
 from audiofix.evaluation.systems.base import RESTORED, Task
+from audiofix.evaluation.tasks import separation
 from audiofix.numerics.metrics import si_sdr, snr
 from audiofix.types import Audio
+from tests.datasets.trees import musdb_packed
 
 RATE = 8000
 
@@ -69,6 +74,33 @@ def test_bss_eval_is_musevals(sources, estimates):
         for index, name in enumerate(sources):
             assert frames.shape == (2, 2)
             assert found[name][metric] == pytest.approx(np.nanmedian(frames[index]), abs=1e-3)
+
+
+def test_a_song_as_the_community_evaluates_it(tmp_path):
+    """musdb reads it, museval's eval_mus_track scores vocals against accompaniment; ours from the same file."""
+    pytest.importorskip("av", reason="the extra `evaluate` reads .stem.mp4")
+    musdb = pytest.importorskip("musdb")
+    if not shutil.which("ffmpeg"):
+        pytest.skip("musdb needs ffmpeg")
+    root = musdb_packed(tmp_path, seconds=1.2)
+    (track,) = reader.tracks(root)
+    groups = [Group(("vocals",), "speech"), Group(("drums", "bass", "other"), "piano")]
+    material = load(track, groups, Preparation())
+    noise = 0.02 * torch.randn(2, *material.mixture.shape, generator=torch.Generator().manual_seed(4))
+    names = [group.name for group in groups]
+    guesses = {
+        n: 0.9 * material.clean[n] + 0.1 * material.mixture + x for n, x in zip(names, noise, strict=True)
+    }
+    found = score(separation(track.name, material, 0), guesses, ["sdr", "isr", "sir", "sar"])
+    (song,) = musdb.DB(str(root), subsets="test")
+    theirs = {"vocals": guesses[names[0]].T.numpy(), "accompaniment": guesses[names[1]].T.numpy()}
+    for target, name in zip(museval.eval_mus_track(song, theirs).scores["targets"], names, strict=True):
+        for metric in ("SDR", "ISR", "SIR", "SAR"):
+            values = [float(frame["metrics"][metric]) for frame in target["frames"]]
+            assert found[name][metric.lower()] == pytest.approx(np.nanmedian(values), abs=1e-3), (
+                name,
+                metric,
+            )
 
 
 def test_the_sdr_of_bss_eval_is_the_snr_of_each_second(sources, estimates):
