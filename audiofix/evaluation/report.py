@@ -141,7 +141,7 @@ def figures(results: Results, setting: str) -> str:
         tag(
             "figure",
             plane,
-            tag("figcaption", text(f"Time as measured in this run, loading left out. {source}")),
+            tag("figcaption", text(f"Time as measured in this run, on the machine below. {source}")),
         )
         if plane
         else "",

@@ -107,8 +107,9 @@ def load_system(name: str, options: Mapping[str, Any] | None = None) -> System:
     """The system of that name, made with those of the options that its factory takes.
 
     Options are `quality`, `prior`, `draws`, `device`, `sources` (name in `Task.clean` to source of a model, such
-    as {"drums+bass+other": "piano"}), and `command` (a template: "tool {in} {outdir}"); None is not handed on.
-    A name with a colon is itself "module:factory", for systems of one's own. Raises SettingError.
+    as {"drums+bass+other": "piano"}), `command` (a template: "tool {in} {outdir}"), `stem_names` and `timeout`
+    for it; None is not handed on. A name with a colon is itself "module:factory", for systems of one's own.
+    Raises SettingError.
     """
     if name not in SYSTEMS and ":" not in name:
         raise SettingError(

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -56,6 +57,18 @@ class Command:
     name: str = "command"
     kinds: frozenset[str] = frozenset(KINDS)
     oracle: bool = False
+
+    def check(self, _kind: str, names: Sequence[str]) -> None:
+        """Raises SettingError for a program that is not there, and for stem names of sources that are not."""
+        if shutil.which(self.words[0]) is None:
+            raise SettingError(
+                f"{self.words[0]} cannot be found; install it, or give its whole path in the command"
+            )
+        unknown = [source for source in self.stem_names if source not in names]
+        if unknown:
+            raise SettingError(
+                f"there are stem names for {', '.join(unknown)}, and the sources are {', '.join(names)}; give those"
+            )
 
     def run(self, task: Task) -> dict[str, Tensor]:
         """Run the tool on one item. Raises ToolError, and InputError for files that cannot be read."""

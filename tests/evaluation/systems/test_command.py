@@ -154,6 +154,15 @@ def test_a_program_that_is_not_there():
         command("no-such-tool {in} {outdir}").run(separation())
 
 
+def test_what_cannot_work_is_refused_before_anything_runs(tool):
+    with pytest.raises(SettingError, match="no-such-tool cannot be found"):
+        command("no-such-tool {in} {outdir}").check("separate", ["speech"])
+    system = command(tool(HALVES) + " {in} {outdir}", stem_names="speech=vocals,pinao=rest")
+    system.check("separate", ["speech", "pinao"])
+    with pytest.raises(SettingError, match="stem names for pinao, and the sources are speech, piano"):
+        system.check("separate", ["speech", "piano"])
+
+
 def test_a_tool_that_takes_too_long_is_stopped_with_all_it_started(tool, tmp_path):
     child = f"time.sleep(2); open({str(tmp_path / 'late')!r}, 'w')"
     body = f"subprocess.Popen([sys.executable, '-c', \"import time; {child}\"])\ntime.sleep(60)"
