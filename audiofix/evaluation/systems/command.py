@@ -67,7 +67,7 @@ class Command:
         unknown = [source for source in self.stem_names if source not in names]
         if unknown:
             raise SettingError(
-                f"there are stem names for {', '.join(unknown)}, and the sources are {', '.join(names)}; give those"
+                f"stem names are given for {', '.join(unknown)}, and the sources are {', '.join(names)}"
             )
 
     def run(self, task: Task) -> dict[str, Tensor]:

@@ -159,7 +159,9 @@ def test_what_cannot_work_is_refused_before_anything_runs(tool):
         command("no-such-tool {in} {outdir}").check("separate", ["speech"])
     system = command(tool(HALVES) + " {in} {outdir}", stem_names="speech=vocals,pinao=rest")
     system.check("separate", ["speech", "pinao"])
-    with pytest.raises(SettingError, match="stem names for pinao, and the sources are speech, piano"):
+    with pytest.raises(
+        SettingError, match="stem names are given for pinao, and the sources are speech, piano"
+    ):
         system.check("separate", ["speech", "piano"])
 
 
