@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 
@@ -114,7 +115,8 @@ def test_other_weights_are_refused_before_they_are_read(name, monkeypatch, tmp_p
 
 
 def test_a_missing_module_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "demucs", None)
+    for module in ("demucs", "demucs.pretrained"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SettingError, match=r"demucs needs demucs\.pretrained .*-m pip install demucs"):
         demucs()
 
