@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ app = typer.Typer(
     help="Measure systems on a dataset: scores of every track, their means and how sure they are.",
     no_args_is_help=True,
 )
+SEPARATING = ("sdr", "isr", "sir", "sar", "si_sdr_improvement")  # metrics of no other task
+RESTORING = ("snr_damaged",)
 MUSDB_SOURCES = "speech=vocals,piano=drums+bass+other"
 
 
@@ -209,6 +212,10 @@ def _specs(common: Mapping[str, Any], groups: Sequence[Group]) -> list[Spec]:
     if common["command"] and "command" not in names:
         names.append("command")
     found: list[Spec] = []
+    if any(":" in name for name in names):
+        sys.path.insert(
+            0, str(Path.cwd())
+        )  # where a module of one's own lies; not there under an installed command
     for name in dict.fromkeys(names):
         if name == "audiofix" and common["quality"]:
             for quality in dict.fromkeys(q.strip() for q in common["quality"].split(",")):
@@ -230,6 +237,8 @@ def _metrics(text: str | None, kind: str) -> Sequence[str]:
     for name in names:
         if name not in METRICS:
             raise SettingError(f"--metrics {name!r} is none; choose from {', '.join(METRICS)}")
+        if name in (SEPARATING if kind != "separate" else RESTORING):
+            raise SettingError(f"--metrics {name} has no meaning for --task {kind}; leave it out")
     gain = ["si_sdr_improvement"] if "si_sdr" in names and kind == "separate" else []
     return list(dict.fromkeys([*names, *gain]))
 

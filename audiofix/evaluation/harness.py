@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from audiofix.datasets.base import Group, Preparation, Track, load
-from audiofix.errors import AudiofixError, SettingError
+from audiofix.errors import AudiofixError, OutputError, SettingError
 from audiofix.evaluation.scores import SPOKEN, improved, score, untouched
 from audiofix.evaluation.store import write_clean, write_result
 from audiofix.evaluation.systems.base import RESTORED, System, Task, load_system
@@ -146,28 +146,39 @@ def run_item(plan: Plan, item: Item, systems: Mapping[str, System]) -> list[Row]
         spoken = _spoken(task, item)
         before = score(task, untouched(task), [m for m in plan.metrics if m != "si_sdr_improvement"], spoken)
         files = write_clean(plan.folder, task, setting)
-    except AudiofixError as error:  # the track's own fault: no system can do it
-        return [
-            {**base, "system": spec.label, "scores": {}, "before": {}, "error": str(error)} for spec in specs
-        ]
+    except OutputError:
+        raise  # a full disk is no fault of a track
+    except Exception as error:  # the track's own: no system can do it
+        failed: Row = {"scores": {}, "before": {}, "error": _said(error)}
+        return [{**base, "system": spec.label, **failed} for spec in specs]
     rows = []
     for spec in specs:
         row: Row = {**base, "system": spec.label, "scores": {}, "before": before, "files": files}
         row |= {"seconds": None, "audio_seconds": task.given.seconds, "oracle": systems[spec.label].oracle}
         began = time.perf_counter()
         try:
-            found = systems[spec.label].run(task)
+            found = systems[spec.label].run(_copy(task))
             row["seconds"] = round(time.perf_counter() - began, 4)
             scores = score(task, found, plan.metrics, spoken)
             gains = "si_sdr_improvement" in plan.metrics and "si_sdr" in plan.metrics
             row["scores"] = improved(scores, before) if gains else scores
             row["files"] = files | write_result(plan.folder, task, setting, spec.label, found)
-        except AudiofixError as error:
-            row["error"] = str(error)
-        except Exception as error:  # a peer's own: one track must not end the night's run
-            row["error"] = f"{type(error).__name__}: {error}"
+        except OutputError:
+            raise
+        except Exception as error:  # the system's own: one track must not end the night's run
+            row["error"] = _said(error)
         rows.append(row)
     return rows
+
+
+def _copy(task: Task) -> Task:
+    """For a system to do with as it likes: what the next one gets and is scored by stays as it is."""
+    given = replace(task.given, samples=task.given.samples.clone())
+    return replace(task, given=given, clean={name: wave.clone() for name, wave in task.clean.items()})
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, AudiofixError) else f"{type(error).__name__}: {error}"
 
 
 def _spoken(task: Task, item: Item) -> list[str]:

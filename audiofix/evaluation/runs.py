@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from audiofix.audio.disk import write_bytes_atomically
 from audiofix.datasets.base import Group
 from audiofix.errors import InputError, OutputError
 from audiofix.evaluation import store
-from audiofix.evaluation.harness import Plan, Spec, missing, part, run, setting_of
+from audiofix.evaluation.harness import Plan, Spec, missing, part, run
 from audiofix.evaluation.store import key_of
 from audiofix.evaluation.summary import summary, table_csv
 from audiofix.hub.registry import scan_models
@@ -58,26 +57,26 @@ def evaluate(
     """
     folder = plan.folder
     _open(folder, settings, notes, overwrite)
-    earlier = [row for row in store.read_rows(folder) if "error" not in row]
-    items = part(plan.items, *shard) if shard else plan.items
-    plan = replace(plan, items=items, done=frozenset(map(key_of, earlier)))
     file = folder / (f"results.{shard[0]}-of-{shard[1]}.jsonl" if shard else store.RESULTS)
-    metric = plan.metrics[0]
+    known = _by_key(store.read_rows(folder))
+    own = _by_key(store.read_rows(folder, file.name)) if shard else known
+    items = part(plan.items, *shard) if shard else plan.items
+    plan = replace(plan, items=items, done=frozenset(key for key, row in known.items() if "error" not in row))
     left = [item for item in items if missing(plan, item)]
-    mine = [row for row in earlier if key_of(row) in _keys(plan)]
+    heard = [row for row in own.values() if row.get("files")]
     if progress is not None and left:
         progress(Progress(0, len(left), left[0].name))
     for done, rows in enumerate(run(plan, jobs), start=1):
         store.append_rows(file, rows)
-        mine += rows
+        own |= _by_key(rows)
         if not keep_audio:
-            mine = _pruned(folder, mine, metric)
+            judged = store.prune_audio(folder, [*heard, *rows], plan.metrics[0])
+            own |= _by_key(judged)
+            heard = [row for row in judged if row["files"]]
         if progress is not None:
             progress(Progress(done, len(left), rows[0]["track"]))
-    store.write_rows(file, _pruned(folder, mine, metric) if not keep_audio else mine)
-    rows = _ordered(store.read_rows(folder), plan)
-    if shard is None:
-        store.write_rows(file, rows)
+    store.write_rows(file, _ordered(own.values()))
+    rows = _ordered(store.read_rows(folder))
     result = summary(rows, dataset, plan.kind, settings, plan.seed, notes)
     write_summary(folder, result)
     return result
@@ -105,7 +104,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 def summarised(folder: Path) -> dict[str, Any]:
     """Put what all shards have so far together, whether they are done or not; what summary.json then holds."""
     known = read_summary(folder)
-    settings, rows = known["settings"], store.read_rows(folder)
+    settings, rows = known["settings"], _ordered(store.read_rows(folder))
     if any(folder.glob("results.*-of-*.jsonl")):
         store.write_rows(folder / store.RESULTS, rows)
     result = summary(
@@ -137,43 +136,34 @@ def unfamiliar(kind: str, groups: Sequence[Group], specs: Sequence[Spec]) -> lis
 
 def _open(folder: Path, settings: Mapping[str, Any], notes: Sequence[str], overwrite: bool) -> None:
     """Make the folder and leave the settings in it, or see that those that are there are the same."""
-    if overwrite:
-        for file in [*folder.glob("results*.jsonl"), folder / store.SUMMARY, folder / store.TABLE]:
-            file.unlink(missing_ok=True)
-        shutil.rmtree(folder / store.AUDIO, ignore_errors=True)
+    file = folder / store.SUMMARY
+    cleared = overwrite and file.exists()
+    if cleared:
+        read_summary(folder)  # or it is not ours to remove
+        store.clear(folder)
     wanted = json.loads(json.dumps(settings))
-    if (folder / store.SUMMARY).exists():
+    if file.exists():
         known = read_summary(folder)["settings"]
-        other = [key for key in {**known, **wanted} if known.get(key) != wanted.get(key)]
+        other = sorted(key for key in {**known, **wanted} if known.get(key) != wanted.get(key))
         if other:
-            listed = ", ".join(
-                f"{key} {known.get(key)} instead of {wanted.get(key)}" for key in sorted(other)[:3]
-            )
+            listed = ", ".join(f"{key} {known.get(key)} instead of {wanted.get(key)}" for key in other[:3])
             raise OutputError(
                 f"{folder} holds results of other settings ({listed}); choose another folder with -o, or "
                 "--overwrite"
             )
         return
-    if any(folder.glob("results*.jsonl")):
-        raise OutputError(
-            f"{folder} holds results without their settings; choose another folder with -o, or --overwrite"
-        )
+    strange = [path for path in store.ours(folder) if path.exists()]
+    if strange and not cleared:
+        raise OutputError(f"{strange[0]} is of no evaluation; choose another folder with -o")
     begun = {"settings": wanted, "systems": {}, "notes": list(notes)}
     text = json.dumps(begun, indent=1, ensure_ascii=False) + "\n"
-    write_bytes_atomically(folder / store.SUMMARY, text.encode())
+    write_bytes_atomically(file, text.encode())
 
 
-def _keys(plan: Plan) -> set[store.Key]:
-    return {
-        (item.name, setting_of(plan.kind, item), spec.label) for item in plan.items for spec in plan.specs
-    }
+def _by_key(rows: Iterable[Row]) -> dict[store.Key, Row]:
+    return {key_of(row): row for row in rows}
 
 
-def _pruned(folder: Path, rows: list[Row], metric: str) -> list[Row]:
-    return store.prune_audio(folder, rows, store.worth_keeping(rows, metric))
-
-
-def _ordered(rows: list[Row], plan: Plan) -> list[Row]:
-    """In the order of the dataset, whatever order the workers had."""
-    place = {(item.name, setting_of(plan.kind, item)): number for number, item in enumerate(plan.items)}
-    return sorted(rows, key=lambda row: (place.get(key_of(row)[:2], len(place)), row["track"]))
+def _ordered(rows: Iterable[Row]) -> list[Row]:
+    """By track and strength, whatever order the workers had; systems as they came."""
+    return sorted(rows, key=lambda row: (row["track"], len(row["setting"]), row["setting"]))

@@ -31,10 +31,13 @@ def key_of(row: Mapping[str, Any]) -> Key:
     return row["track"], row["setting"], row["system"]
 
 
-def read_rows(folder: Path) -> list[Row]:
-    """The rows of all shards, the last of each key. A line that was cut off is left out. Raises InputError."""
+def read_rows(folder: Path, pattern: str = "results*.jsonl") -> list[Row]:
+    """The rows of all shards, or of the files named so, the last of each key.
+
+    A line that was cut off is left out. Raises InputError for one that is no result.
+    """
     found: dict[Key, Row] = {}
-    for file in sorted(folder.glob("results*.jsonl")):
+    for file in sorted(folder.glob(pattern)):
         lines = file.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, start=1):
             try:
@@ -63,6 +66,26 @@ def append_rows(file: Path, rows: Iterable[Row]) -> None:
 def write_rows(file: Path, rows: Iterable[Row]) -> None:
     """Replace a file of results, whole or not at all."""
     write_bytes_atomically(file, "".join(map(line_of, rows)).encode())
+
+
+def ours(folder: Path) -> list[Path]:
+    """What an evaluation leaves in its folder, whether it is there or not."""
+    return [folder / SUMMARY, folder / TABLE, folder / AUDIO, *folder.glob("results*.jsonl")]
+
+
+def clear(folder: Path) -> None:
+    """Remove the results of an evaluation and the audio that they name, and nothing else."""
+    try:
+        named = {path for row in read_rows(folder) for path in row.get("files", {}).values()}
+    except InputError:  # unreadable results are thrown away; their audio stays
+        named = set()
+    for path in (folder / name for name in named):
+        if (folder / AUDIO).resolve() in path.resolve().parents:
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, folder)
+    for file in ours(folder):
+        if not file.is_dir():
+            file.unlink(missing_ok=True)
 
 
 def line_of(row: Row) -> str:
@@ -123,15 +146,17 @@ def worth_keeping(rows: Sequence[Row], metric: str) -> set[Key]:
     return kept
 
 
-def prune_audio(folder: Path, rows: list[Row], kept: set[Key]) -> list[Row]:
-    """Remove the audio of rows that are not kept; the rows, without the paths of what is gone."""
-    result = [{**row, "files": {}} if row.get("files") and key_of(row) not in kept else row for row in rows]
-    needed = {path for row in result for path in (row.get("files") or {}).values()}
-    for row in rows:
-        for path in (row.get("files") or {}).values():
-            if path not in needed:
-                (folder / path).unlink(missing_ok=True)
-                _remove_empty((folder / path).parent, folder)
+def prune_audio(folder: Path, rows: Sequence[Row], metric: str) -> list[Row]:
+    """Remove the audio of those rows that are not worth keeping; the rows, without the paths of what is gone.
+
+    Rows whose audio was removed earlier need not be given: the best and worst of what is left are those of all.
+    """
+    kept = worth_keeping(rows, metric)
+    result = [{**row, "files": row.get("files", {}) if key_of(row) in kept else {}} for row in rows]
+    needed = {path for row in result for path in row["files"].values()}
+    for path in {path for row in rows for path in row.get("files", {}).values()} - needed:
+        (folder / path).unlink(missing_ok=True)
+        _remove_empty((folder / path).parent, folder)
     return result
 
 

@@ -169,6 +169,10 @@ def restoration(kind: str, name: str, material: Material, value: float | None, s
         raise InputError(f"{name} is silent: nothing to restore")
     if material.given is not None:
         given = material.given
+        if given.channels != len(clean):
+            raise InputError(
+                f"{name}: the recording has {given.channels} channels, the clean one {len(clean)}; give --mono"
+            )
         clean = resample(clean, rate, rate, -(-given.length * rate // given.sample_rate))
         return Task(kind, name, given, {RESTORED: clean}, rate, (), seed)
     assert value is not None

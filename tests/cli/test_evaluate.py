@@ -173,6 +173,8 @@ def test_json_and_dry_run(run, tmp_path):
         (("set", "--task", "denoise", "--values", "a"), 2, "give numbers"),
         (("set", "--shard", "3/2"), 2, "I/N"),
         (("set", "--metrics", "wer"), 2, "'wer' is none"),
+        (("set", "--metrics", "snr_damaged"), 2, "no meaning"),
+        (("set", "--task", "denoise", "--metrics", "sdr"), 2, "no meaning"),
         (("set", "--sources", "speech=flute"), 2, "no stem 'flute'"),
         (("set", "--quality", "superb"), 2, "no quality 'superb'"),
         (("set", "--sources", "horn=speech,piano"), 2, "--sources speech=speech"),
@@ -185,6 +187,14 @@ def test_what_is_refused(run, tiny_separator, tmp_path, options, status, message
     assert result.exit_code == status, result.stdout
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_system_of_ones_own(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    (tmp_path / "systems_of_mine.py").write_text("from tests.evaluation.stand_ins import same as make\n")
+    result = run("evaluate", "folder", "set", "--system", "systems_of_mine:make", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert rows()[0]["system"] == "systems_of_mine:make"
 
 
 def test_a_voice_needs_a_piano(run, tmp_path):

@@ -51,6 +51,18 @@ class Fails:
         return untouched(task)
 
 
+class Spoils:
+    """Overwrites all that it was given."""
+
+    name = "spoils"
+    kinds = frozenset(KINDS)
+    oracle = False
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        task.given.samples.zero_()
+        return {name: wave.zero_() for name, wave in task.clean.items()}
+
+
 class Stopped:
     """Ctrl-C at the second track."""
 
@@ -76,6 +88,10 @@ def truth() -> Truth:
 
 def fails() -> Fails:
     return Fails()
+
+
+def spoils() -> Spoils:
+    return Spoils()
 
 
 def stopped() -> Stopped:

@@ -98,6 +98,19 @@ def test_what_is_done_is_not_done_again(plan):
     assert told[-1].done == told[-1].total == 4  # nothing was left, and nothing was told
 
 
+def test_less_asked_for_later_loses_nothing(plan):
+    evaluate(replace(plan, specs=(spec("same"), spec("truth"))), "folder", SETTINGS)
+    all_rows = rows(plan)
+    found = evaluate(replace(plan, items=plan.items[2:3]), "folder", SETTINGS)
+    assert rows(plan) == all_rows
+    assert found["systems"]["same"]["snr"]["n"] == found["systems"]["truth"]["snr"]["n"] == 4
+    evaluate(replace(plan, specs=(spec("fails"),)), "folder", SETTINGS, shard=(1, 2))
+    evaluate(replace(plan, items=plan.items[3:], specs=(spec("fails"),)), "folder", SETTINGS, shard=(1, 2))
+    assert {row["track"] for row in store.read_rows(plan.folder, "results.1-of-2.jsonl")} == {
+        "track 0", "track 2", "track 3",
+    }  # fmt: skip
+
+
 def test_stopped_and_gone_on(plan):
     stand_ins.Stopped.calls = ()
     plan = replace(plan, specs=(spec("stopped"),))
@@ -130,6 +143,26 @@ def test_other_settings_are_refused(plan):
     assert len(list((plan.folder / "audio" / "truth").iterdir())) == 1
 
 
+def test_nothing_else_is_removed_or_replaced(plan):
+    evaluate(plan, "folder", SETTINGS)
+    mine = plan.folder / "audio" / "song.flac"
+    mine.write_bytes(b"mine")
+    row = rows(plan)[0] | {"track": "x", "files": {"given": "../set/track 0/piano.wav"}}
+    store.append_rows(plan.folder / "results.jsonl", [row])
+    evaluate(replace(plan, items=plan.items[:1]), "folder", {**SETTINGS, "seed": 1}, overwrite=True)
+    assert mine.read_bytes() == b"mine"
+    assert (plan.folder.parent / "set" / "track 0" / "piano.wav").exists()
+    assert len(rows(plan)) == 1
+    other = replace(plan, folder=plan.folder.with_name("other"))
+    (other.folder / "audio").mkdir(parents=True)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="of no evaluation"):
+            evaluate(other, "folder", SETTINGS, overwrite=overwrite)
+    (other.folder / "summary.json").write_text("[]")
+    with pytest.raises(InputError, match="no summary"):
+        evaluate(other, "folder", SETTINGS, overwrite=True)
+
+
 def test_failures_are_rows_and_are_tried_again(plan, monkeypatch):
     plan = replace(plan, specs=(spec("fails"), spec("same")))
     found = evaluate(plan, "folder", SETTINGS)
@@ -143,6 +176,35 @@ def test_failures_are_rows_and_are_tried_again(plan, monkeypatch):
     found = evaluate(plan, "folder", SETTINGS)
     assert found["errors"] == []
     assert found["systems"]["fails"]["snr"]["n"] == 4
+
+
+def test_no_system_sees_what_another_did(plan):
+    plan = replace(plan, items=plan.items[:1])
+    evaluate(replace(plan, specs=(spec("truth"),)), "folder", SETTINGS)
+    alone = rows(plan)[0]["scores"]
+    other = replace(plan, specs=(spec("spoils"), spec("truth")), folder=plan.folder.with_name("other"))
+    evaluate(other, "folder", SETTINGS)
+    spoilt, after = rows(other)
+    assert spoilt["scores"]["piano"]["snr"] == 0
+    assert after["scores"] == alone
+
+
+def test_a_full_disk_ends_the_run(plan, monkeypatch):
+    def full(*_: object) -> None:
+        raise OutputError("no space left to write it")
+
+    monkeypatch.setattr(store, "write_audio", full)
+    with pytest.raises(OutputError, match="no space"):
+        evaluate(plan, "folder", SETTINGS)
+    assert not (plan.folder / "results.jsonl").exists()
+
+
+def test_a_track_that_cannot_be_read(plan):
+    plan.items[1].track.stems["piano"].path.write_bytes(b"no audio")
+    found = evaluate(replace(plan, specs=(spec("same"), spec("truth"))), "folder", SETTINGS)
+    assert {(e["track"], e["system"]) for e in found["errors"]} == {("track 1", "same"), ("track 1", "truth")}
+    assert "cannot be read as audio" in found["errors"][0]["error"]
+    assert found["systems"]["same"]["snr"]["n"] == 3
 
 
 def test_two_processes_give_the_same(plan):

@@ -85,6 +85,18 @@ def test_a_real_recording_is_given_as_it_is():
     assert task.faults == ()
 
 
+def test_a_real_recording_has_the_clean_ones_channels():
+    clean = material()
+    with pytest.raises(InputError, match="1 channels, the clean one 2"):
+        restoration(
+            "denoise",
+            "t",
+            Material(clean.clean, clean.mixture, RATE, Audio(torch.ones(1, 24000), RATE)),
+            None,
+            0,
+        )
+
+
 def test_separation_takes_two_sources():
     task = separation("t", material(names=("a", "b")), 3)
     torch.testing.assert_close(task.given.samples, task.clean["a"] + task.clean["b"])
