@@ -13,13 +13,14 @@ from torch import Tensor
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import band_split, resample
 from audiofix.checks import check_input
+from audiofix.drawing import Place, draw_all
 from audiofix.errors import SettingError
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
-from audiofix.progress import Progress, teller
-from audiofix.reporting import describe, energy_ratio_db, judge
-from audiofix.separation import mean_of_draws
+from audiofix.progress import Progress
+from audiofix.reporting import describe, energy_ratio_db, judge, settings_of
+from audiofix.runtime.stores import Memory
 from audiofix.setup import Setup, prepare
 from audiofix.types import Audio
 
@@ -74,7 +75,7 @@ def plan(
     audio = replace(audio, samples=audio.samples.float())
     begun = init is not None
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
-    draws = _number_of_draws(draws, setup)
+    draws = number_of_draws(draws, setup)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
     seconds, size = setup.cost(len(sources), low.shape[0], low.shape[1])
@@ -107,6 +108,7 @@ def separate(
     init: Mapping[str, Audio] | None = None,
     condition: bool = True,
     progress: Callable[[Progress], None] | None = None,
+    place: Place | None = None,
 ) -> Separation:
     """Separate a mixture into sources by sampling from their posterior (PnF, Jayaram & Thickstun 2021).
 
@@ -142,6 +144,9 @@ def separate(
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
         Called after every step.
+    place
+        Other processes that work on the same file, and where states lie. Where there are several the first one has
+        the result, the others an empty one.
 
     Raises
     ------
@@ -153,63 +158,53 @@ def separate(
     audio = replace(audio, samples=audio.samples.float())
     begun = init is not None
     setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
-    draws = _number_of_draws(draws, setup)
+    draws = number_of_draws(draws, setup)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)
     target = setup.source_rms * len(sources) ** 0.5
     gain = working_level(low.samples, setup.sample_rate, target)
     mixture = low.samples * gain
-    start = (
-        setup.estimate(mixture, len(sources)) if init is None else _begun(init, sources, mixture, gain, setup)
+    begin = Memory(_begun(init, sources, mixture, gain, setup)) if init is not None else None
+    drawn = draw_all(
+        setup,
+        Memory(mixture[:, None]),
+        len(sources),
+        draws=draws,
+        seed=seed,
+        init=begin,
+        place=place,
+        progress=progress,
     )
-    drawn = [
-        setup.draw(
-            mixture,
-            len(sources),
-            seed=seed,
-            draw=index,
-            start=start,
-            callback=teller(progress, index, draws, setup.schedule),
-        )
-        / gain
-        for index in range(draws)
-    ]
-    blend = setup.choice.blend if start is not None and not begun else 0.0
-    combined = mean_of_draws(drawn, None if start is None else start / gain, blend)
+    blend = setup.choice.blend if drawn.estimate is not None and not begun else 0.0
+    found = [drawn.collect(store) for store in (drawn.mean(blend), *(drawn.draws if draws > 1 else []))]
+    if not drawn.ground.ranks.first:
+        return Separation({}, audio, [], {})
+    combined, *each = [store.read(0, drawn.ground.length) / gain for store in found]
     mean = _stems(combined, sources, audio, setup)
     residual = replace(audio, samples=audio.samples - sum(stem.samples for stem in mean.values()))
     elapsed = time.monotonic() - began
-    report = describe(
+    settings = settings_of(
         setup,
-        audio,
-        settings={
-            "sources": list(sources),
-            "prior": prior,
-            "draws": draws,
-            "seed": seed,
-            "device": device,
-            "quality": setup.quality,
-            "views": setup.choice.views,
-            "blend": blend,
-            "init": begun,
-            "condition": setup.shown is not None,
-            "sampler": setup.sampler if setup.schedule else None,
-            **_ladder(setup.schedule),
-        },
-        seconds=elapsed,
-        gain=gain,
+        sources=list(sources),
+        prior=prior,
+        draws=draws,
+        seed=seed,
+        device=device,
+        blend=blend,
+        init=begun,
     )
+    report = describe(setup, audio, settings=settings, seconds=elapsed, gain=gain)
     report["likeness"], remarks = judge(setup, sources, combined * gain)
     report["notes"] += remarks
+    report["resumed"] = None if drawn.resumed is None else [drawn.resumed.draw, drawn.resumed.done]
     report["si_sdr"] = _scores(mean, audio, references)
     report["residual_db"] = energy_ratio_db(residual.samples, audio.samples)
     everything = residual.samples + sum(stem.samples for stem in mean.values())
     report["reconstruction_error_db"] = energy_ratio_db(everything - audio.samples, audio.samples)
-    each = [_stems(draw, sources, audio, setup) for draw in drawn] if draws > 1 else []
-    return Separation(mean, residual, each, report)
+    return Separation(mean, residual, [_stems(draw, sources, audio, setup) for draw in each], report)
 
 
-def _number_of_draws(wanted: int | None, setup: Setup) -> int:
+def number_of_draws(wanted: int | None, setup: Setup) -> int:
     """As wanted, else the quality's. Raises SettingError for several where there is nothing to draw."""
     draws = wanted or setup.choice.draws
     if draws > 1 and setup.schedule is None:
@@ -223,16 +218,6 @@ def _begun(
     """Somebody's stems at the models' rate and level, (channel, source, time), made to add up to the mixture."""
     low = [band_split(init[source], setup.sample_rate)[0].samples.float() * gain for source in sources]
     return Mixture().project(torch.stack(low, dim=1), mixture[:, None])
-
-
-def _ladder(schedule: Schedule | None) -> dict[str, Any]:
-    if schedule is None:
-        return {"levels": None, "steps": None, "step_scale": None}
-    return {
-        "levels": len(schedule.sigmas),
-        "steps": schedule.steps,
-        "step_scale": schedule.step_scale,
-    }
 
 
 def _stems(drawn: Tensor, sources: Sequence[str], audio: Audio, setup: Setup) -> dict[str, Audio]:

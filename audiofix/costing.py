@@ -9,12 +9,9 @@ from typing import Any
 
 import torch
 
-from audiofix.audio.loudness import working_level
-from audiofix.audio.resample import resample
 from audiofix.damages import Fault, LostSamples
-from audiofix.guesses import first_guess, sparse_guess, to_recognise
-from audiofix.repair import CONTEXT_SECONDS, checked, refuse_useless
-from audiofix.tools import ladder_for, prepare_tools
+from audiofix.preparing import prepared
+from audiofix.repair import CONTEXT_SECONDS
 from audiofix.types import Audio
 
 BYTES_IN_FLIGHT = 3000  # a sample of a chunk in the mixer: measured (tests/benchmarks/memory.py)
@@ -46,15 +43,8 @@ def cost(
     device: str = "auto",
 ) -> Cost:
     """Check everything that `restore` would check; the time is estimated from one short network call."""
-    audio, faults = checked(audio, faults, to_rate, draws, seed)
-    y = torch.where(audio.samples.isfinite(), audio.samples.float(), 0.0)
-    finite = first_guess(y, audio.sample_rate, faults)
-    sparse = sparse_guess(y, audio.sample_rate, faults)
-    heard = to_recognise(y, audio.sample_rate, faults, sparse)
-    tools = prepare_tools(heard, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
-    refuse_useless(faults, tools)
-    gain = working_level(resample(finite, audio.sample_rate, tools.sample_rate), tools.sample_rate)
-    schedule = ladder_for(faults, gain, tools)
+    ready = prepared(audio, faults, to_rate, source, prior, quality, draws, mean, seed, device)
+    audio, faults, tools, schedule = ready.audio, ready.faults, ready.tools, ready.schedule
     probe = torch.zeros(1, 1, min(tools.sample_rate, 1 + int(audio.seconds * tools.sample_rate)))
     call: Any = tools.score()
     call(probe, 0.1)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audiofix.operators.band import Band
 from audiofix.operators.base import Restorable
+from audiofix.operators.chain import Added, Chain
 from audiofix.operators.clip import Clip
 from audiofix.operators.gap import Gap
 from audiofix.operators.noise import Noise
@@ -124,6 +125,35 @@ def operator_of(fault: Fault, rate: int, length: int) -> Restorable | None:
     if isinstance(fault, Cut):
         return Clip(fault.low, fault.high)
     return Quantise(fault.step, fault.offset) if isinstance(fault, Rounded) else None
+
+
+def explained(
+    y: Tensor, faults: Sequence[Fault], rate: int, prior_rate: int, rest: Tensor
+) -> tuple[Restorable, Tensor] | None:
+    """The operator of faults on what a prior works on, and what it has to explain; None where there is but noise.
+
+    y: (batch, 1, time) at `rate`; rest: of the same shape, what the prior's rate cannot hold or knows nothing of.
+    In full that is a band, the rest added, and the faults one after the other. A missing band that comes first is
+    one with the band from rate to rate; where it is all, what is known is brought to the prior's rate once and for
+    all: the same projection, at that rate's cost.
+    """
+    hard = [fault for fault in faults if not isinstance(fault, Noisy)]
+    if not hard:
+        return None
+    operators: list[Restorable] = []
+    if rate != prior_rate:
+        cutoff = math.inf
+        first = hard[0]
+        if isinstance(first, LostBand):
+            cutoff, hard = first.hertz, hard[1:]
+            rest = Band(rate, rate, cutoff).forward(rest)
+            if not hard:
+                return Band(prior_rate, prior_rate, cutoff), Band(rate, prior_rate, cutoff).forward(y - rest)
+        operators = [Band(prior_rate, rate, cutoff), Added(rest)]
+    for fault in hard:
+        operator = operator_of(fault, rate, y.shape[-1])
+        operators += [operator] if operator is not None else []
+    return (operators[0] if len(operators) == 1 else Chain(operators)), y
 
 
 def at_other_rate(profile: Tensor, rate: int, other: int) -> Tensor:

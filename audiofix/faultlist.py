@@ -16,13 +16,29 @@ KINDS = {
     "noise": "dB below the sound, or auto",
 }
 
+_EXAMPLES = {"lowpass": "4000", "gap": "1.1-1.3", "clip": "0.8", "quantise": "8", "noise": "20"}
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """One fault as asked for: its kind, and its argument as text."""
+    """One fault as asked for: its kind, its argument as text, and the option that said so; None: --ops."""
 
     kind: str
     argument: str = AUTO
+    option: str | None = None
+
+    @property
+    def said(self) -> str:
+        """As the user wrote it: --cutoff 9000 or lowpass:9000."""
+        return self._with(self.argument)
+
+    @property
+    def example(self) -> str:
+        """What could be written instead of auto: --cutoff 4000 or lowpass:4000."""
+        return self._with(_EXAMPLES[self.kind])
+
+    def _with(self, argument: str) -> str:
+        return f"{self.option} {argument}" if self.option else f"{self.kind}:{argument}"
 
 
 def parse_chain(text: str) -> list[Wanted]:

@@ -11,27 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiofix.audio.loudness import working_level
-from audiofix.audio.resample import resample
-from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, operator_of, scaled, shifted
+from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, explained, scaled, shifted
 from audiofix.effect import changes, exact
-from audiofix.errors import InputError, SettingError
 from audiofix.frame import Frame, framed
-from audiofix.guesses import first_guess, sparse_guess, to_recognise, without_noise
+from audiofix.guesses import without_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.band import Band
-from audiofix.operators.base import Restorable
-from audiofix.operators.chain import Added, Chain
 from audiofix.operators.gap import Gap
 from audiofix.operators.noise import Noise
+from audiofix.preparing import prepared
 from audiofix.progress import Progress, teller
 from audiofix.restoration import Damage, draw_restoration
-from audiofix.tools import SHARES, TRUSTED, Tools, ladder_for, level_of, prepare_tools
+from audiofix.tools import SHARES, Tools, level_of
 from audiofix.types import Audio
 
 CONTEXT_SECONDS = 2.0  # on both sides of a gap: the receptive field of the priors, and what fills learn from
 WIDER = 8  # samples at the priors' rate that a gap is wider by on each side, where the rates differ
-SHORTEST = 0.05  # s
 
 
 @dataclass(frozen=True)
@@ -91,19 +86,10 @@ def restore(
         Each says what was given, what is possible and what to do.
     """
     began = time.monotonic()
-    audio, faults = checked(audio, faults, to_rate, draws, seed)
-    y = torch.where(audio.samples.isfinite(), audio.samples.float(), 0.0)
+    ready = prepared(audio, faults, to_rate, source, prior, quality, draws, mean, seed, device)
+    audio, faults, y, finite, sparse = ready.audio, ready.faults, ready.y, ready.finite, ready.sparse
+    tools, gain, schedule = ready.tools, ready.gain, ready.schedule
     gaps = [fault for fault in faults if isinstance(fault, LostSamples)]
-    finite = first_guess(y, audio.sample_rate, faults)
-    sparse = sparse_guess(y, audio.sample_rate, faults)
-    heard = to_recognise(y, audio.sample_rate, faults, sparse)
-    tools = prepare_tools(heard, audio.sample_rate, faults, source, prior, quality, draws, mean, device)
-    refuse_useless(faults, tools)
-    sparse = sparse if tools.sparse else None
-    if sparse is not None and faults[0].kind == "clip":
-        finite = sparse
-    gain = working_level(resample(finite, audio.sample_rate, tools.sample_rate), tools.sample_rate)
-    schedule = ladder_for(faults, gain, tools)
     work = _Work(audio.sample_rate, tools, schedule, gain, seed, progress)
     if all(isinstance(fault, LostSamples) for fault in faults):
         drawn = _in_pieces(y, finite, gaps, work)
@@ -162,7 +148,7 @@ class _Work:
         if tools.inpainter is not None:
             found = [self._filled(begin, faults, same)]
         else:
-            damage = self._damage(frame, faults, begin, rest, same)
+            damage = self._damage(frame, faults, begin, rest)
             score = tools.score()
             found = [
                 draw_restoration(
@@ -180,23 +166,14 @@ class _Work:
             raise ValueError("these faults take a chain")
         return level * min(1.0, self.tools.sample_rate / self.rate) ** 0.5
 
-    def _damage(
-        self, frame: Frame, faults: Sequence[Fault], begin: Tensor, rest: Tensor, same: bool
-    ) -> Damage:
-        operators: list[Restorable] = []
-        if not same:
-            operators = [Band(self.tools.sample_rate, self.rate), Added(rest)]
-        length = frame.y.shape[-1]
-        each = [operator_of(fault, self.rate, length) for fault in faults]
-        hard = [operator for operator in each if operator is not None]
+    def _damage(self, frame: Frame, faults: Sequence[Fault], begin: Tensor, rest: Tensor) -> Damage:
         noise = next((fault for fault in faults if isinstance(fault, Noisy)), None)
         known = None
         if noise is not None:
             known = Noise(at_other_rate(noise.profile, self.rate, self.tools.sample_rate))
-        if not hard:
-            return Damage(None, begin, known)
-        chain = [*operators, *hard]
-        return Damage(Chain(chain) if len(chain) > 1 else chain[0], frame.y, known)
+        found = explained(frame.y, faults, self.rate, self.tools.sample_rate, rest)
+        operator, y = (None, begin) if found is None else found
+        return Damage(operator, y, known)
 
     def _filled(self, begin: Tensor, faults: Sequence[Fault], same: bool) -> Tensor:
         """The mean that the inpainter gives, (channel, 1, time) at the models' rate."""
@@ -230,59 +207,6 @@ def _in_pieces(y: Tensor, finite: Tensor, gaps: Sequence[LostSamples], work: _Wo
             for start, stop in piece:
                 result[:, start:stop] = one[:, start - first : stop - first]
     return results
-
-
-def checked(
-    audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int
-) -> tuple[Audio, list[Fault]]:
-    """The recording and its faults at the rate of the result. Raises InputError and SettingError."""
-    _check(audio, faults, to_rate, draws, seed)
-    return _at_rate(audio, faults, to_rate)
-
-
-def _check(audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int) -> None:
-    if not faults and to_rate is None:
-        raise SettingError("there is nothing to restore: no fault was named or found; name one")
-    if audio.seconds < SHORTEST:
-        raise InputError(f"{audio.length} samples are too short; at least {SHORTEST} s are needed")
-    if draws is not None and draws < 1:
-        raise SettingError(f"--draws must be 1 or more, got {draws}")
-    if seed < 0:
-        raise SettingError(f"--seed must be 0 or more, got {seed}")
-    lost = torch.zeros(audio.length, dtype=torch.bool)
-    for fault in faults:
-        for start, stop in fault.spans if isinstance(fault, LostSamples) else ():
-            lost[start:stop] = True
-    if not bool(audio.samples[:, ~lost].isfinite().all()):
-        raise InputError(
-            "there are NaN or infinite samples outside the gaps; fill them first with audiofix inpaint --auto-gaps"
-        )
-
-
-def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> tuple[Audio, list[Fault]]:
-    """The recording at the rate of the result, and its faults there: a higher rate lacks its upper band."""
-    if to_rate is None:
-        return audio, list(faults)
-    if to_rate <= audio.sample_rate:
-        raise SettingError(
-            f"--to {to_rate}: the file has {audio.sample_rate} Hz already; give a higher rate, or --cutoff HZ"
-        )
-    if faults:
-        raise SettingError(
-            "a new rate and other faults do not go together in one run; restore first, then upsample"
-        )
-    samples = resample(audio.samples.float(), audio.sample_rate, to_rate)
-    return replace(audio, samples=samples, sample_rate=to_rate), [LostBand(TRUSTED * audio.sample_rate / 2)]
-
-
-def refuse_useless(faults: Sequence[Fault], tools: Tools) -> None:
-    """Raise SettingError where a band is missing that the prior does not know either."""
-    for fault in faults:
-        if isinstance(fault, LostBand) and fault.hertz > 0.94 * tools.sample_rate / 2:
-            raise SettingError(
-                f"all up to {fault.hertz:.0f} Hz is there already and the priors know sound up to "
-                f"{tools.sample_rate // 2} Hz: nothing to add"
-            )
 
 
 def _notes(audio: Audio, faults: Sequence[Fault], tools: Tools) -> list[str]:

@@ -58,6 +58,21 @@ def describe(
     }
 
 
+def settings_of(setup: Setup, **given: Any) -> dict[str, Any]:
+    """What was asked for, and what the setup made of it."""
+    schedule = setup.schedule
+    return {
+        **given,
+        "quality": setup.quality,
+        "views": setup.choice.views,
+        "condition": setup.shown is not None,
+        "sampler": setup.sampler if schedule else None,
+        "levels": len(schedule.sigmas) if schedule else None,
+        "steps": schedule.steps if schedule else None,
+        "step_scale": schedule.step_scale if schedule else None,
+    }
+
+
 def judge(
     setup: Setup, sources: Sequence[str], stems: Tensor
 ) -> tuple[dict[str, dict[str, float]], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded
 from audiofix.errors import SettingError
 from audiofix.faultlist import AUTO, Wanted
 from audiofix.faults.bandwidth import find_cutoff
-from audiofix.faults.clipping import find_clipping
+from audiofix.faults.clipping import find_clipping, find_plateau
 from audiofix.faults.depth import find_depth
 from audiofix.faults.gaps import find_gaps, merge_gaps, parse_gap
 from audiofix.faults.noise import find_noise
@@ -31,6 +31,11 @@ class Resolved:
 
     faults: list[Fault] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First and one past the last sample of each gap."""
+        return [span for fault in self.faults if isinstance(fault, LostSamples) for span in fault.spans]
 
 
 def resolve(
@@ -51,7 +56,7 @@ def resolve(
             lost += _gaps(one, audio, evidence)
     for one in wanted:
         if one.kind != "gap":
-            found.append(_MEASURED[one.kind](one.argument, audio, evidence, profile))
+            found.append(_MEASURED[one.kind](one, audio, evidence, profile))
         elif not any(isinstance(fault, LostSamples) for fault in found) and lost:
             found.append(LostSamples(tuple(merge_gaps(lost, audio.length, audio.sample_rate))))
     if lost and not any(one.kind == "gap" for one in wanted):
@@ -94,73 +99,80 @@ def _gaps(one: Wanted, audio: Audio, evidence: list[str]) -> list[tuple[int, int
     return [(gap.start, gap.stop) for gap in found]
 
 
-def _band(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
-    if argument != AUTO:
-        hertz = _number(argument, "lowpass", "Hz")
+def _band(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+    if one.argument != AUTO:
+        hertz = _number(one, "Hz")
         if not 0 < hertz < audio.sample_rate / 2:
             raise SettingError(
-                f"lowpass:{argument} does not lie between 0 and {audio.sample_rate / 2:g} Hz, half the file's rate"
+                f"{one.said} does not lie between 0 and {audio.sample_rate / 2:g} Hz, half the file's rate"
             )
         return LostBand(hertz)
     found = find_cutoff(torch.nan_to_num(audio.samples), audio.sample_rate)
     if found is None:
         raise SettingError(
-            "no roll-off was found: the file has its full band; give --cutoff HZ if it is missing"
+            f"no roll-off was found: the file has its full band; if one is missing say where: {one.example}"
         )
     evidence.append(f"roll-off at {found.hertz:.0f} Hz: {found.drop_db:.0f} dB less above it")
     return LostBand(found.hertz)
 
 
-def _clip(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
-    if argument != AUTO:
-        level = _number(argument, "clip", "a level from 0 to 1")
+def _clip(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+    if one.argument != AUTO:
+        level = _number(one, "a level from 0 to 1")
         peak = float(torch.nan_to_num(audio.samples).abs().max())
         if level <= 0:
-            raise SettingError(f"clip level {level:g}; give one above 0")
+            raise SettingError(f"{one.said} is no level of clipping; give one above 0")
         if level > peak:
             raise SettingError(
-                f"clip level {level:g}: nothing in the file reaches it (peak {peak:.4g}); give a lower one"
+                f"{one.said}: nothing in the file reaches it (peak {peak:.4g}); give a lower one"
             )
         return Cut(-level, level)
     found = find_clipping(torch.nan_to_num(audio.samples))
     if found is None:
+        plateau = find_plateau(audio.samples)
+        if plateau is not None:
+            example = replace(one, argument=f"{plateau:.2g}").said
+            raise SettingError(
+                f"samples pile up above {plateau:.2g} but are not cut off there, as after clipping and then a "
+                f"codec or another rate; look at the peaks, and where they are flat give {example}"
+            )
         raise SettingError(
-            "no clipping was found: no level is hit by many samples in a row; give --level to say where"
+            f"no clipping was found: no level is hit by many samples in a row; say where: {one.example}"
         )
     levels = " and ".join(f"{v:.4g}" for v in (found.low, found.high) if math.isfinite(v))
     evidence.append(f"clipped at {levels}: {found.count} samples, {100 * found.share:.2g} %")
     return Cut(found.low, found.high)
 
 
-def _depth(argument: str, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
-    if argument != AUTO:
-        bits = _number(argument, "quantise", "bits, 2 to 16")
+def _depth(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+    if one.argument != AUTO:
+        bits = _number(one, "bits, 2 to 16")
         if not 2 <= bits <= 16 or bits != int(bits):
-            raise SettingError(f"quantise:{argument} bits; give a whole number, 2 to 16")
+            raise SettingError(f"{one.said} is no number of bits; give a whole number, 2 to 16")
         return Rounded(2.0 ** (1 - bits))
     found = find_depth(torch.nan_to_num(audio.samples))
     if found is None:
         raise SettingError(
-            "no coarse grid was found: the samples are finer than 12 bits; give --bits to say otherwise"
+            f"no coarse grid was found: the samples are finer than 12 bits; say how many there were: {one.example}"
         )
     evidence.append(f"all samples lie on a grid of {found.bits} bits (step {found.step:.4g})")
     return Rounded(found.step, found.offset)
 
 
-def _noise(argument: str, audio: Audio, evidence: list[str], profile: Tensor | None) -> Fault:
+def _noise(one: Wanted, audio: Audio, evidence: list[str], profile: Tensor | None) -> Fault:
     if profile is not None:
         return Noisy(profile.clamp(min=1e-6))
     samples = torch.nan_to_num(audio.samples)
-    if argument != AUTO:
-        below = _number(argument, "noise", "dB below the sound")
+    if one.argument != AUTO:
+        below = _number(one, "dB below the sound")
         if not -20 <= below <= 120:
-            raise SettingError(f"noise:{argument} dB below the sound; give -20 to 120")
+            raise SettingError(f"{one.said} is no dB below the sound; give -20 to 120")
         power = float(samples.square().mean())
         # What is recorded is sound and noise: the noise is that much below the sound alone.
         return Noisy(torch.tensor([(power / (1 + 10 ** (below / 10))) ** 0.5]))
     found = find_noise(samples, audio.sample_rate)
     if found is None:
-        raise SettingError("no noise floor worth the name was found; give --noise-db to say how loud it is")
+        raise SettingError(f"no noise floor worth the name was found; say how loud it is: {one.example}")
     evidence.append(
         f"noise of {20 * math.log10(found.std):.1f} dB re full scale, {found.db_below:.1f} dB below the sound"
     )
@@ -170,11 +182,11 @@ def _noise(argument: str, audio: Audio, evidence: list[str], profile: Tensor | N
 _MEASURED = {"lowpass": _band, "clip": _clip, "quantise": _depth, "noise": _noise}
 
 
-def _number(text: str, kind: str, what: str) -> float:
+def _number(one: Wanted, what: str) -> float:
     try:
-        value = float(text.lower().removesuffix("hz").removesuffix("db").strip())
+        value = float(one.argument.lower().removesuffix("hz").removesuffix("db").strip())
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SettingError(f"{kind}:{text} is no number; give {what}, or auto")
+        raise SettingError(f"{one.said} is no number; give {what}, or auto")
     return value

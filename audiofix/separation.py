@@ -20,7 +20,7 @@ from audiofix.samplers.base import Info, State, drive
 from audiofix.samplers.consistent import consistent_annealing, fresh_noise
 from audiofix.samplers.heun import heun_annealing, moves
 from audiofix.samplers.langevin import annealed_langevin
-from audiofix.samplers.predictor_corrector import predictor_corrector
+from audiofix.samplers.predictor_corrector import predictor_corrector, score_calls
 
 Callback = Callable[[State, Info], None]
 
@@ -37,6 +37,7 @@ class Preset:
     sigma_low: float
     calls: Callable[[Schedule], int] = lambda schedule: schedule.total_steps
     check: Callable[[Schedule], object] = lambda _: None  # raises SettingError for what does not fit
+    reach: int = 1  # scores that a step asks for one after the other: so many halos does it look to each side
 
 
 SAMPLERS = {
@@ -48,11 +49,9 @@ SAMPLERS = {
     "ncsn": Preset(annealed_langevin, 10, 100, 0.1, 1.0, 0.01),
     # Churn of 0.2: without any, what the start gets wrong stays wrong.
     "heun": Preset(
-        heun_annealing, 24, 1, 0.2, 0.6, 0.03, lambda s: 2 * (len(s.sigmas) - 1) * s.steps, check=moves
+        heun_annealing, 24, 1, 0.2, 0.6, 0.03, lambda s: 2 * (len(s.sigmas) - 1) * s.steps, moves, reach=2
     ),
-    "predictor-corrector": Preset(
-        predictor_corrector, 24, 1, 0.5, 0.6, 0.03, lambda s: (len(s.sigmas) - 1) * (s.steps + 1)
-    ),
+    "predictor-corrector": Preset(predictor_corrector, 24, 1, 0.5, 0.6, 0.03, lambda s: len(score_calls(s))),
 }
 
 

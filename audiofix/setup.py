@@ -25,23 +25,25 @@ from audiofix.priors.base import Posterior, Prior
 from audiofix.priors.score_network import InOrder
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
+from audiofix.runtime.ranks import UNIT
 from audiofix.separation import (
     QUALITIES,
     SAMPLERS,
     WITHOUT_SEPARATOR,
-    Callback,
     Quality,
-    draw_sources,
     lay_out,
     mean_over_views,
     wanted_range,
 )
 
-# Samples in one network call: long beside the halo of 0.44 s on both sides, and two priors at once stay below 2 GB
+# Samples in one network call: parts of a file begin at multiples of UNIT too, and chunks are HALOS halos long at
+# least, so that halos are a third of the work at most; two priors at once stay below 2 GB
 # (tests/benchmarks/memory.py).
-CHUNK = 3 * 16000
-# The separator is far lighter in memory and has a longer halo (2.2 s on both sides).
-LONG_CHUNK = 20 * 16000
+CHUNK, HALOS = UNIT, 4
+# The separator is lighter in memory.
+LONG_CHUNK = 7 * UNIT
+# Bytes a sample in flight at a family's peak, with the gradient in a WaveNet: measured.
+BYTES = {"score": 3000, "separator": 3000, "wavenet": 7500}
 # Sources are brought to this RMS: clips in training lie around it.
 SOURCE_RMS = 0.1
 
@@ -76,8 +78,7 @@ class Setup:
     def calls_per_source(self, draws: int) -> int:
         """Calls that work on one source: those of the estimate, then each draw's chain and last denoising step."""
         estimate = self.choice.views * (self.posterior is not None and self.choice.estimate)
-        # What conditions the priors is worked out anew for each draw: a call in dozens.
-        return estimate + draws * (self._chain_calls + (self.shown is not None))
+        return estimate + (self.shown is not None) + draws * self._chain_calls
 
     def network_calls(self, draws: int) -> int:
         """Calls of networks of any kind; a separator works on all sources at once, a prior on its own."""
@@ -102,62 +103,68 @@ class Setup:
         """Networks that run at the same time."""
         return max(1, len(self.priors))
 
-    def estimate(self, mixture: Tensor, sources: int) -> Tensor | None:
-        """The separator's own estimate from (batch, time), (batch, source, time); None without a separator."""
+    @property
+    def halo(self) -> int | None:
+        """Samples on each side that a score of the chain depends on; None: the whole file."""
+        followed: Sequence[Prior | Posterior] = self.priors or ([self.posterior] if self.posterior else [])
+        halos = [one.halo for one in followed]
+        known = [halo for halo in halos if halo is not None]
+        return -(-max(known, default=0) // self.grid) * self.grid if len(known) == len(halos) else None
+
+    @property
+    def wide_halo(self) -> int | None:
+        """Samples on each side that an estimate of any separator depends on; None: the whole file."""
+        asked = [one for one in (self.posterior, self.shown) if one is not None]
+        known = [
+            one.halo + one.grid for one in asked if one.halo is not None
+        ]  # views are shifted within the grid
+        return max(known, default=0) if len(known) == len(asked) else None
+
+    @property
+    def grid(self) -> int:
+        """Parts of a file must start at multiples of this many samples."""
+        asked: list[Prior | Posterior] = [*self.priors]
+        asked += [one for one in (self.posterior, self.shown) if one is not None]
+        return math.lcm(*(one.grid for one in asked))
+
+    def estimate(self, mixture: Tensor, sources: int, origin: int = 0) -> Tensor | None:
+        """The separator's own estimate from (batch, time), (batch, source, time); None without a separator.
+
+        `origin`: place of sample 0 in the file.
+        """
         if self.posterior is None or not self.choice.estimate:
             return None
         posterior = self.posterior
 
         def separate(view: Tensor) -> Tensor:
             blank = view.new_zeros(len(view), sources, view.shape[1])
-            return self._wide.jointly(posterior, view)(blank, math.inf)
+            return self._wide.jointly(posterior, view, origin)(blank, math.inf)
 
         return mean_over_views(separate, mixture, self.choice.views, posterior.grid)
 
-    def score(self, mixture: Tensor) -> ScoreFn:
-        """Chunked score of (batch, source, time) that the chain follows."""
-        if self.posterior is not None and self.choice.follow == "separator":
-            return amortised_score(self._wide.jointly(self.posterior, mixture))
-        if self.shown is None:
-            return self.executor.together(self.priors)
-        # One call of the separator, as in training.
+    @property
+    def hints(self) -> bool:
+        """Whether the chain's priors are shown something beside the mixture."""
+        return self.shown is not None and bool(self.priors)
+
+    def hint(self, mixture: Tensor, origin: int = 0) -> Tensor | None:
+        """What priors are shown beside the mixture: one call of the separator, as in training; None if nothing."""
+        if self.shown is None or not self.hints:
+            return None
         blank = mixture.new_zeros(len(mixture), len(self.priors), mixture.shape[1])
-        estimate = self._wide.jointly(self.shown, mixture)(blank, math.inf)
-        given = [
-            torch.stack([mixture, estimate[:, i]], dim=1) if card.shown else None
-            for i, card in enumerate(self.prior_cards)
-        ]
-        return self.executor.together(self.priors, given)
+        return self._wide.jointly(self.shown, mixture, origin)(blank, math.inf)
 
-    def draw(
-        self,
-        mixture: Tensor,
-        sources: int,
-        *,
-        seed: int,
-        draw: int = 0,
-        start: Tensor | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """One draw from (batch, time), (batch, source, time); where no chain follows, `start` itself.
-
-        `start` is what `estimate` gave. Raises DivergenceError.
-        """
-        if self.schedule is None:
-            if start is None:
-                raise ValueError("without a chain there must be an estimate")
-            return start
-        return draw_sources(
-            mixture,
-            self.score(mixture),
-            sources,
-            self.schedule,
-            seed=seed,
-            sampler=self.sampler,
-            draw=draw,
-            start=start,
-            callback=callback,
-        )
+    def score(self, mixture: Tensor, hint: Tensor | None = None, origin: int = 0) -> ScoreFn:
+        """Chunked score of (batch, source, time) that the chain follows; `hint` is what `hint` gave."""
+        if self.posterior is not None and not self.priors:
+            return amortised_score(self._wide.jointly(self.posterior, mixture, origin))
+        given = None
+        if hint is not None:
+            given = [
+                torch.stack([mixture, hint[:, i]], dim=1) if card.shown else None
+                for i, card in enumerate(self.prior_cards)
+            ]
+        return self.executor.together(self.priors, given, origin)
 
     def described(self) -> list[dict[str, Any]]:
         """What the models are, for a report."""
@@ -174,16 +181,15 @@ class Setup:
         if self.posterior is not None:
             if self.choice.estimate:
                 seconds += _time(lambda: self.estimate(mixture, sources)) / probe.shape[2] * length
-            # About 3 kB a sample in flight in the mixer: measured.
-            peak = 3000 * channels * min(length, LONG_CHUNK + 2 * (self.posterior.halo or 0))
+            peak = BYTES["separator"] * min(length, LONG_CHUNK + 2 * (self.posterior.halo or 0))
         if self.schedule is not None:
-            score, sigma = self.score(mixture), self.schedule.sigmas[0]
+            score, sigma = self.score(mixture, self.hint(mixture)), self.schedule.sigmas[0]
             each = _time(lambda: score(probe, sigma)) / probe.shape[2]
-            halo = max((prior.halo or 0 for prior in self.priors), default=0)
-            chunks = -(-length // self.executor.chunk)
-            seconds += each * (length + 2 * halo * (chunks - 1)) * self._chain_calls
-            # About 7.5 kB a sample in flight: measured peak of the shipped WaveNets with their gradient.
-            chain = 7500 * len(self.priors) * channels * min(length, self.executor.chunk + 2 * halo)
+            halo = self.halo or 0
+            chunk = max(self.executor.chunk, HALOS * halo)
+            seconds += each * (length + 2 * halo * (-(-length // chunk) - 1)) * self._chain_calls
+            each_sample = max((BYTES.get(card.family, 7500) for card in self.prior_cards), default=0)
+            chain = each_sample * len(self.priors) * min(length, chunk + 2 * halo)
             peak = max(peak, chain)
         return seconds * channels, peak
 
@@ -262,8 +268,8 @@ def prepare(
     listed = [separator] if shown == separator else [separator, shown]
     cards = tuple(card for card, _ in [*(one for one in listed if one), *chosen])
     return Setup(
-        quality, choice, cards, tuple(loaded), posterior, Executor(where, CHUNK), schedule, sampler, bf16, wanted,
-        telling,
+        quality, choice, cards, tuple(loaded), posterior, Executor(where, CHUNK, HALOS), schedule, sampler, bf16,
+        wanted, telling,
     )  # fmt: skip
 
 

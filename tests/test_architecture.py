@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "separation": {*PROTOCOLS, "posterior", "samplers"},
     "hub": {*BASE, "numerics", "nets", "priors", "priors.base"},
     "progress": {"numerics", "samplers"},
+    "marching": {*PROTOCOLS, "posterior", "samplers", "separation", "runtime"},
     "restoration": {*PROTOCOLS, "posterior", "samplers", "separation"},
     "faultlist": BASE,
     "faults": {*BASE, "numerics"},
@@ -51,14 +52,18 @@ ALLOWED["choosing"] = {*BASE, "hub"}
 ALLOWED["setup"] = {*WORKERS, "choosing"}
 ALLOWED["likeness"] = {*BASE, "numerics", "operators", "priors.base"}
 ALLOWED["reporting"] = {*BASE, "hub", "choosing", "setup", "separation", "likeness"}
+ALLOWED["drawing"] = {*WORKERS, "setup"}
 ALLOWED["checks"] = BASE
-ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks"}
+ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks", "drawing"}
+ALLOWED["longfile"] = {*ALLOWED["api"], "api"}
 ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
-ALLOWED["repair"] = {*WORKERS, "tools"}
-ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
+ALLOWED["preparing"] = {*WORKERS, "tools"}
+ALLOWED["repair"] = {*WORKERS, "tools", "preparing"}
+ALLOWED["costing"] = {*WORKERS, "tools", "preparing", "repair"}
 ALLOWED["datasets"] = {*BASE, "audio"}
 ALLOWED["evaluation"] = {*WORKERS, "choosing", "tools", "api", "repair", "datasets"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", "datasets", "evaluation", ""}
+FRONT = {"api", "drawing", "longfile", "preparing", "repair", "costing"}
+ALLOWED["cli"] = {*WORKERS, *FRONT, "training", "datasets", "evaluation", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

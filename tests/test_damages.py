@@ -19,6 +19,7 @@ from audiofix.damages import (
     Noisy,
     Rounded,
     at_other_rate,
+    explained,
     known_mask,
     operator_of,
     scaled,
@@ -26,6 +27,7 @@ from audiofix.damages import (
 )
 from audiofix.effect import changes, exact
 from audiofix.operators.band import Band
+from audiofix.operators.chain import ROUNDS, Added, Chain
 from audiofix.operators.clip import EDGE, Clip
 from audiofix.operators.gap import Gap
 from audiofix.operators.noise import Noise
@@ -247,3 +249,51 @@ def test_changes_tell_the_level() -> None:
     assert math.isfinite(changes(y, y, torch.zeros_like(y), [LostSamples(SPANS)])["level_db"])
     # No profile is changed by comparing it: faults are values.
     assert replace(FAULTS[3], step=0.5) == Rounded(0.5, 0.5)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (LostBand(3000.0),),
+        (LostBand(3000.0), Cut(-0.3, 0.25)),
+        (LostBand(3000.0), Rounded(0.125), LostSamples(((40, 60),))),
+        (Cut(-0.3, 0.25),),
+        (Cut(-0.3, 0.25), LostBand(3000.0)),
+    ],
+    ids=lambda faults: "+".join(fault.kind for fault in faults),
+)
+def test_what_is_to_be_explained_is_the_plain_chain_of_the_faults(
+    faults: tuple[Fault, ...], rate: int
+) -> None:
+    prior_rate, up = 16000, Band(16000, rate)
+    x = 0.3 * random(2, 1, up.block * math.ceil(640 / up.block))
+    rest = 0.1 * random(2, 1, up.heard(x.shape[-1]), seed=1)
+    rest = rest - Band(rate, 16000).invert(Band(rate, 16000).forward(rest)) if rate > 16000 else 0 * rest
+    plain: list = [] if rate == prior_rate else [up, Added(rest)]
+    plain += [operator_of(fault, rate, rest.shape[-1]) for fault in faults]
+    chain = Chain(plain)
+    y = chain.forward(0.3 * random(*x.shape, seed=2))
+    y = y + (0.01 * random(*y.shape, seed=3) if faults == (LostBand(3000.0),) else 0)
+    found = explained(y, faults, rate, prior_rate, rest)
+    assert found is not None
+    operator, wanted = found
+    # One FFT there and one back in each of a handful of transforms a round (tests/operators/test_band.py).
+    size = float(x.norm() + (x.shape[-1] / y.shape[-1]) ** 0.5 * y.norm())
+    tolerance = ROUNDS * 6 * 42 * torch.finfo(torch.float64).eps * math.log2(4 * 48000) * size
+    assert (operator.project(x, wanted) - chain.project(x, y)).norm() <= tolerance
+    # A broken twin: the rest of the recording forgotten, or another band.
+    if rate > prior_rate and isinstance(faults[0], Cut):
+        other, wanted = explained(y, faults, rate, prior_rate, 0 * rest)
+        assert (other.project(x, wanted) - chain.project(x, y)).norm() > 1e6 * tolerance
+    if isinstance(faults[0], LostBand):
+        other, wanted = explained(y, [LostBand(2700.0), *faults[1:]], rate, prior_rate, rest)
+        assert (other.project(x, wanted) - chain.project(x, y)).norm() > 1e6 * tolerance
+
+
+def test_a_missing_band_alone_is_worked_on_at_the_priors_rate() -> None:
+    rest = torch.zeros(1, 1, 882)
+    operator, y = explained(rest, [LostBand(3000.0)], 44100, 16000, rest)
+    assert operator == Band(16000, 16000, 3000.0)
+    assert y.shape == (1, 1, 320)
+    assert explained(rest, [Noisy(torch.ones(1))], 44100, 16000, rest) is None

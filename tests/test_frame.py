@@ -10,7 +10,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audiofix.frame import SECONDS, Frame, framed
+from audiofix.frame import PRIMES, SECONDS, Frame, framed, smooth
 from audiofix.operators.band import Band
 from tests.operators.test_laws import random
 
@@ -38,10 +38,10 @@ def test_what_is_inside_comes_out_bit_for_bit(length: int, rate: int, block: int
     assert frame.y.shape[:2] == (2, 1)
     assert frame.y.dtype == frame.finite.dtype == dtype
     assert frame.y.shape[-1] % block == 0
-    # No more than both margins and less than a block.
+    # No more than both margins and what makes a whole, smooth number of blocks.
     margin = min(math.ceil(SECONDS * rate), length - 1)
     assert (frame.lead, frame.length) == (margin, length)
-    assert 0 <= frame.y.shape[-1] - length - 2 * margin < block
+    assert frame.y.shape[-1] == block * smooth(math.ceil((length + 2 * margin) / block))
     # All else is the guess, so what is lost inside leaves the ends alone.
     outside = torch.ones(frame.y.shape[-1], dtype=torch.bool)
     outside[frame.lead : frame.lead + length] = False
@@ -108,3 +108,11 @@ def test_inner_takes_any_wave_of_the_frame() -> None:
     frame = Frame(torch.zeros(2, 1, 9), torch.zeros(2, 1, 9), 3, 4)
     wave = torch.arange(18.0).reshape(2, 1, 9)
     assert frame.inner(wave).tolist() == [[3, 4, 5, 6], [12, 13, 14, 15]]
+
+
+def test_smooth_numbers_are_the_next_products_of_the_primes() -> None:
+    products = {1}
+    for prime in PRIMES:
+        products = {p * prime**k for p in products for k in range(12) if p * prime**k <= 3000}
+    for least in range(1, 2500):
+        assert smooth(least) == min(p for p in products if p >= least)

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 import audiofix
-from audiofix import api
+from audiofix import api, drawing
 from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import resample
 from audiofix.errors import InputError, SettingError
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
+from audiofix.marching import Walk
+from audiofix.runtime.stores import Store
 from audiofix.separation import QUALITIES
 from audiofix.setup import SOURCE_RMS, Setup, prepare
 from audiofix.types import Audio
@@ -77,14 +79,15 @@ class Seen:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    found, real = Seen(), Setup.draw
+    found, real = Seen(), drawing.march
 
-    def draw(self: Setup, mixture: Tensor, sources: int, **settings: Any) -> Tensor:
-        found.mixtures.append(mixture)
-        found.starts.append(settings["start"])
-        return real(self, mixture, sources, **settings)
+    def march(walk: Walk, start: Store | None, sources: int, **settings: Any) -> Store:
+        length = walk.ground.length
+        found.mixtures.append(walk.mixture.read(0, length)[:, 0])
+        found.starts.append(None if start is None else start.read(0, length).clone())
+        return real(walk, start, sources, **settings)
 
-    monkeypatch.setattr(Setup, "draw", draw)
+    monkeypatch.setattr(drawing, "march", march)
     return found
 
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audiofix.errors import OutputError
@@ -43,6 +43,64 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def all_or_none(folder: Path, stale: Callable[[], Iterable[Path]] = tuple) -> Iterator[Path]:
+    """Lend a temporary folder inside `folder`, and move all files in it there when the block ends well.
+
+    Then those of `stale`, files that earlier results left, are removed as well. On any failure, Ctrl-C included,
+    all is as it was: nothing new, nothing replaced, nothing removed. Missing folders are made, symbolic links to
+    files followed.
+
+    Raises
+    ------
+    OutputError
+        The disk says no; what the block raises names the place where the file would have come.
+    """
+    place = Path(os.path.realpath(folder))
+    missing = [parent for parent in (place, *place.parents) if not parent.exists()]
+    part = _part(place)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        targets = {file: Path(os.path.realpath(place / file.name)) for file in sorted(part.iterdir())}
+        _swap(
+            targets, [file for file in stale() if Path(os.path.realpath(file)) not in targets.values()], part
+        )
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(part), str(folder))) from error
+    except OSError as error:
+        raise refusal(folder, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for parent in missing:  # those that hold results refuse to go
+                parent.rmdir()
+
+
+def _swap(targets: Mapping[Path, Path], stale: Iterable[Path], part: Path) -> None:
+    """Move files to their targets, and what was there and what is stale into `part`; back again if that fails."""
+    old = part / "old"
+    old.mkdir()
+    kept: dict[Path, Path] = {}
+    new: list[Path] = []
+    try:
+        for target in (*targets.values(), *stale):
+            _refuse_special(target)
+            if target.exists():
+                kept[target] = old / str(len(kept))
+                shutil.move(target, kept[target])
+        for file, target in targets.items():
+            new.append(target)
+            shutil.move(file, target)
+    except BaseException:
+        for target in new:
+            target.unlink(missing_ok=True)
+        for target, saved in kept.items():
+            if saved.exists():
+                shutil.move(saved, target)
+        raise
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:

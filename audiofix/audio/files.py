@@ -1,8 +1,9 @@
-"""Audio files in and out, through libsndfile only: same container, same sample format, same tags."""
+"""Audio files in and out, through libsndfile (MP4: `mp4.py`): same container, same sample format, same tags."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from audiofix.audio import mp4
 from audiofix.audio.disk import atomic, check_output, check_space, write_bytes_atomically
 from audiofix.errors import InputError, OutputError
 from audiofix.types import Audio
@@ -28,13 +30,14 @@ __all__ = [
     "write_bytes_atomically",
 ]
 
-_SUFFIXES = {"WAVEX": ".wav", "RF64": ".wav", "IRCAM": ".sf", "SVX": ".iff", "MAT4": ".mat", "MAT5": ".mat"}
-_COMMON = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "CAF", "AU", "W64")
-_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ALAC_16": 16}
-_BEYOND_FULL_SCALE = {"FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+_SUFFIXES = {"WAVEX": ".wav", "RF64": ".wav", "IRCAM": ".sf", "SVX": ".iff", "MAT4": ".mat", "MAT5": ".mat",
+             "MP4": ".m4a"}  # fmt: skip
+_COMMON = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "CAF", "AU", "W64", "MP4")
+_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ALAC_16": 16, "ALAC_24": 24}
+_BEYOND_FULL_SCALE = {"FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_III", "AAC"}
 # libsndfile 1.2 garbles this ALAC where the sound does not compress; SD2 spreads over two files.
 _UNSAFE = {"ALAC_20", "ALAC_24", "ALAC_32", "SD2"}
-_ANY_SIZE = {"RF64", "W64", "CAF", "FLAC", "OGG", "MP3"}
+_ANY_SIZE = {"RF64", "W64", "CAF", "FLAC", "OGG", "MP3", "MP4"}
 _MOST_BYTES = 2**32 - 2**20  # other containers count in 32 bits; the margin is for header and tags
 _BLOCK = 1 << 18  # samples at a time: memory stays flat, and libsndfile's Vorbis fails on huge writes
 _NO_PEAK_CHUNK = 0x1050  # SFC_SET_ADD_PEAK_CHUNK; that chunk holds the time of day
@@ -53,6 +56,8 @@ def read_audio(path: Path, finite: bool = True) -> Audio:
     """
     path = Path(path)
     _refuse_unreadable(path)
+    if mp4.is_mp4(path):
+        return mp4.read(path)
     try:
         with soundfile.SoundFile(path) as file:
             samples = _read_all(path, file, finite)
@@ -61,7 +66,7 @@ def read_audio(path: Path, finite: bool = True) -> Audio:
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a headerless .raw
         reason = getattr(error, "error_string", "") or "not a format that can be recognised"
         readable = soundfile.available_formats()
-        suffixes = " ".join(_suffix(container) for container in _COMMON if container in readable)
+        suffixes = " ".join(_suffix(container) for container in _COMMON if container in (*readable, "MP4"))
         raise InputError(
             f"{path} cannot be read as audio ({reason.strip().rstrip('.')}); possible are {suffixes}: "
             "get a whole copy of the file, or convert it to wav first"
@@ -93,16 +98,19 @@ def write_audio(path: Path, audio: Audio) -> None:
         if container not in ("WAV", "WAVEX"):
             raise OutputError(f"{path} was not written: {container} holds 4 GB at most; write WAV instead")
         container = "RF64"
-    if _UNSAFE & {container, audio.subtype}:
+    if not _safe(container, audio.subtype):
         raise OutputError(
             f"{path} was not written: {container} {audio.subtype} would be damaged; write WAV FLOAT instead"
         )
     with atomic(path) as part:
         try:
-            rate, channels = audio.sample_rate, audio.channels
-            with soundfile.SoundFile(part, "w", rate, channels, audio.subtype, None, container) as file:
-                _write_all(file, audio)
-            written = soundfile.info(part).frames
+            if container == mp4.CONTAINER:
+                written = mp4.write(part, audio)
+            else:
+                rate, channels = audio.sample_rate, audio.channels
+                with soundfile.SoundFile(part, "w", rate, channels, audio.subtype, None, container) as file:
+                    _write_all(file, audio)
+                written = soundfile.info(part).frames
         except (soundfile.SoundFileError, ValueError, TypeError) as error:
             check_space(path.parent, bytes_needed(audio.channels, audio.length, audio.subtype))
             reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
@@ -136,8 +144,7 @@ def output_format(like: Audio, peak: float) -> tuple[str, str, str]:
     if not _fits(subtype, peak):
         return wav, "FLOAT", ".wav"
     choices = [(wav, subtype)] if subtype in _BITS else []
-    safe = not _UNSAFE & {container, subtype}
-    if safe and not _too_big(container, subtype, like.channels * like.length):
+    if _safe(container, subtype) and not _too_big(container, subtype, like.channels * like.length):
         choices.insert(0, (container, subtype))
     for container, subtype in choices:
         if _keeps(container, subtype, like.sample_rate, like.channels):
@@ -214,14 +221,19 @@ def _read_all(path: Path, file: soundfile.SoundFile, finite: bool) -> Tensor:
     return samples
 
 
-def _write_all(file: soundfile.SoundFile, audio: Audio) -> None:
-    # Without this a float file differs at each writing; must come before the first sample.
+def prepare_file(file: soundfile.SoundFile, tags: Mapping[str, str]) -> None:
+    """What has to be done before the first sample is written."""
+    # Without this a float file differs at each writing.
     soundfile._snd.sf_command(file._file, _NO_PEAK_CHUNK, soundfile._ffi.NULL, 0)
-    for name, text in audio.tags.items():
+    for name, text in tags.items():
         try:
             setattr(file, name, text)
         except soundfile.SoundFileError:  # this container has no place for this tag
             continue
+
+
+def _write_all(file: soundfile.SoundFile, audio: Audio) -> None:
+    prepare_file(file, audio.tags)
     size = _BLOCK // audio.channels + 1
     for start in range(0, audio.length, size):
         file.write(_stored(audio.samples[:, start : start + size], audio.subtype))
@@ -243,6 +255,11 @@ def _keeps(container: str, subtype: str, sample_rate: int, channels: int) -> boo
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "written")
         try:
+            if container == mp4.CONTAINER:
+                mp4.write(path, Audio(samples, sample_rate, subtype, container))
+                read = mp4.read(path)
+                same = read.sample_rate == sample_rate and read.subtype == subtype
+                return same and _as_good(read.samples, samples, subtype)
             with soundfile.SoundFile(path, "w", sample_rate, channels, subtype, None, container) as file:
                 file.write(_stored(samples, subtype))
             path = path.rename(Path(folder, "moved"))  # a format of two files does not survive this
@@ -251,7 +268,15 @@ def _keeps(container: str, subtype: str, sample_rate: int, channels: int) -> boo
                 back = torch.from_numpy(file.read(dtype="float32", always_2d=True)).T
         except (soundfile.SoundFileError, ValueError, TypeError):
             return False
-    return same and back.shape == samples.shape and (subtype not in _BITS or torch.equal(back, samples))
+    return same and _as_good(back, samples, subtype)
+
+
+def _as_good(back: Tensor, samples: Tensor, subtype: str) -> bool:
+    return back.shape == samples.shape and (subtype not in _BITS or torch.equal(back, samples))
+
+
+def _safe(container: str, subtype: str) -> bool:
+    return container == mp4.CONTAINER or not _UNSAFE & {container, subtype}
 
 
 def _step(subtype: str) -> float:

@@ -39,11 +39,25 @@ def working_level(samples: Tensor, sample_rate: int, target_rms: float = 0.1) ->
     InputError
         Silence: no frame above -120 dB full scale, or no samples.
     """
-    channels, time = samples.shape
-    frame = max(1, round(_FRAME_SECONDS * sample_rate))
-    if samples.numel():
-        whole = pad(samples.detach(), (0, -time % frame))
-        energy = whole.reshape(channels, -1, frame).double().square().sum(dim=(0, 2))
+    energy = frame_energies(samples, frame_length(sample_rate))
+    return gain_of(energy, sample_rate, len(samples), samples.shape[1], target_rms)
+
+
+def frame_length(sample_rate: int) -> int:
+    """Samples in a frame of 20 ms."""
+    return max(1, round(_FRAME_SECONDS * sample_rate))
+
+
+def frame_energies(samples: Tensor, frame: int) -> Tensor:
+    """Energy of each frame of (channel, time), summed over channels, float64; the last frame may be short."""
+    whole = pad(samples.detach(), (0, -samples.shape[1] % frame))
+    return whole.reshape(len(samples), -1, frame).double().square().sum(dim=(0, 2))
+
+
+def gain_of(energy: Tensor, sample_rate: int, channels: int, time: int, target_rms: float) -> float:
+    """`working_level` from the energies of all frames. Raises InputError for silence."""
+    if len(energy):
+        frame = frame_length(sample_rate)
         counts = energy.new_full(energy.shape, float(frame))
         counts[-1] = time - frame * (len(counts) - 1)
         power = energy / (counts * channels)

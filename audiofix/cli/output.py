@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REPORT = "report.json"
 RESIDUAL = "residual"
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # file managers leave these in any folder they show
-_AUDIBLE = 1e-5  # -100 dB below the mixture's peak: less than this is rounding, not content
+AUDIBLE = 1e-5  # -100 dB below the mixture's peak: less than this is rounding, not content
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def adding_up(
     peak = max(peak_of(samples, mixture.subtype) for one in sets for samples in one.values())
     container, subtype, suffix = output_format(mixture, peak)
     while True:
-        rounded, rest, left_out = _round(mixture.samples, sets, residual.samples, subtype, want_residual)
-        every = [samples for one in rounded for samples in one.values()] + ([] if rest is None else [rest])
+        on_grid, rest, left_out = rounded(mixture.samples, sets, residual.samples, subtype, want_residual)
+        every = [samples for one in on_grid for samples in one.values()] + ([] if rest is None else [rest])
         fitting = output_format(mixture, max(peak_of(samples, subtype) for samples in every))
         if subtype in (fitting[1], "FLOAT"):
             break  # float holds everything: without this, a peak that only rounding lifts would go back and forth
@@ -96,11 +96,11 @@ def adding_up(
     def audio(samples: Tensor) -> Audio:
         return replace(mixture, samples=samples, container=container, subtype=subtype)
 
-    files = {f"{name}{suffix}": audio(samples) for name, samples in rounded[0].items()}
+    files = {f"{name}{suffix}": audio(samples) for name, samples in on_grid[0].items()}
     named_draws = [
-        {name: f"draws/{name}.{k}{suffix}" for name in one} for k, one in enumerate(rounded[1:], 1)
+        {name: f"draws/{name}.{k}{suffix}" for name in one} for k, one in enumerate(on_grid[1:], 1)
     ]
-    for one, named in zip(rounded[1:], named_draws, strict=True):
+    for one, named in zip(on_grid[1:], named_draws, strict=True):
         files |= {named[name]: audio(samples) for name, samples in one.items()}
     if rest is not None:
         files[f"{RESIDUAL}{suffix}"] = audio(rest)
@@ -110,7 +110,7 @@ def adding_up(
     )
 
 
-def _round(
+def rounded(
     mixture: Tensor,
     sets: Sequence[dict[str, Tensor]],
     residual: Tensor,
@@ -123,7 +123,7 @@ def _round(
     whole = mixture.double()
     sets = [{name: quantise(samples, subtype) for name, samples in one.items()} for one in sets]
     rest = quantise(residual, subtype)
-    matters = _peak(rest) > _AUDIBLE * _peak(mixture)
+    matters = _peak(rest) > AUDIBLE * _peak(mixture)
     if want_residual or (want_residual is None and matters):
         rest = (whole - sum(samples.double() for samples in sets[0].values())).float()
         return [sets[0], *(_closed(one, whole - rest.double()) for one in sets[1:])], rest, 0.0
@@ -179,6 +179,19 @@ def publish(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None
         with contextlib.suppress(OSError):
             for parent in missing:  # those that hold the results refuse to go
                 parent.rmdir()
+
+
+def earlier_files(place: Path, given: Iterable[Path]) -> list[Path]:
+    """What the report beside a restored file says was written with it, and is still there but not `given`."""
+    try:
+        report = place.parent / f"{place.stem}.report.json"
+        listed = json.loads(report.read_text(encoding="utf-8"))["output"]["files"].values()
+        names = {Path(str(name)).name for name in listed}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    used = {os.path.realpath(file) for file in given}
+    found = [place.parent / name for name in sorted(names) if name.startswith(f"{place.stem}.")]
+    return [file for file in found if file.is_file() and os.path.realpath(file) not in used]
 
 
 def dump_json(value: Any, indent: int | None = None) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Confirm = Callable[[str], bool]
 
-_ALIASES = {".aif": ".aiff", ".aifc": ".aiff", ".oga": ".ogg", ".wave": ".wav"}
+_ALIASES = {".m4b": ".m4a", ".aif": ".aiff", ".aifc": ".aiff", ".oga": ".ogg", ".wave": ".wav"}
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,11 @@ def run(paths: Sequence[Path], job: Job) -> None:
 
 def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
     from audiofix.audio.files import read_audio
+    from audiofix.preparing import refuse_short
     from audiofix.runtime.memory import keep_freed_memory
 
     audio = read_audio(path, finite=False)
+    refuse_short(audio)  # before anything else is found to be wrong with it
     resolved = _resolve(audio, path, job)
     if resolved is None:
         return
@@ -78,7 +80,7 @@ def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     report["input"] |= {"path": str(path), "sha256": sha256}
     report["scores"] = _scores(audio, result.audio, clean)
-    _write(audio, result, resolved, place, clean, job, report)
+    _write(audio, result, resolved, place, given, clean, job, report)
     if job.as_json:
         show.say(output.dump_json(report))
     else:
@@ -163,7 +165,9 @@ def _tell_cost(audio: Audio, path: Path, place: Path, resolved: Resolved, job: J
         "file": f"{place} (nothing was written)",
     }
     if job.as_json:
-        show.say(output.dump_json({"path": path, **dataclasses.asdict(found)}))
+        gaps = [[start / audio.sample_rate, stop / audio.sample_rate] for start, stop in resolved.spans]
+        measured = {"evidence": resolved.evidence, "gaps": gaps}
+        show.say(output.dump_json({"path": path, **dataclasses.asdict(found), **measured}))
     else:
         show.facts(facts)
 
@@ -189,11 +193,12 @@ def _scores(audio: Audio, after: Audio, clean: Audio | None) -> dict[str, Any] |
 
 
 def _write(
-    audio: Audio, result: Repair, resolved: Resolved, place: Path, clean: Audio | None, job: Job,
-    report: dict[str, Any],
+    audio: Audio, result: Repair, resolved: Resolved, place: Path, given: Sequence[Path], clean: Audio | None,
+    job: Job, report: dict[str, Any],
 ) -> None:  # fmt: skip
     """The restored file, its draws, baseline and picture, and the report; what was written is added to that."""
-    from audiofix.audio.files import output_format, peak_of, quantise, write_audio, write_bytes_atomically
+    from audiofix.audio.disk import all_or_none, write_bytes_atomically
+    from audiofix.audio.files import output_format, peak_of, quantise, write_audio
 
     restored = result.audio
     like = _like(restored, resolved)
@@ -207,30 +212,39 @@ def _write(
         method = ", ".join(dict.fromkeys(METHODS[fault.kind] for fault in faults))
         report["baseline"] = {"method": method, "scores": _scores(audio, base, clean)}
 
-    def written(one: Audio, stem: str) -> str:
+    files: dict[str, str] = {}
+
+    def written(one: Audio, stem: str, part: Path) -> str:
         container, subtype, suffix = output_format(like, peak_of(one.samples, like.subtype))
         # A suffix that was wanted stays, as long as it says what is inside.
         wanted = place.suffix.lower()
         file = place.parent / (stem + (place.suffix if _ALIASES.get(wanted, wanted) == suffix else suffix))
         samples = quantise(one.samples, subtype)
-        write_audio(file, dataclasses.replace(one, samples=samples, container=container, subtype=subtype))
+        write_audio(
+            part / file.name, dataclasses.replace(one, samples=samples, container=container, subtype=subtype)
+        )
         return str(file)
 
-    files = {"restored": written(restored, place.stem)}
-    for number, draw in enumerate(result.draws, 1):
-        files[f"draw {number}"] = written(draw, f"{place.stem}.draw{number}")
-    if base is not None:
-        files["baseline"] = written(base, f"{place.stem}.baseline")
-    if job.plot:
-        from audiofix.cli.picture import save_restoration
+    with all_or_none(place.parent, lambda: output.earlier_files(place, given)) as part:
+        files["restored"] = written(restored, place.stem, part)
+        for number, draw in enumerate(result.draws, 1):
+            files[f"draw {number}"] = written(draw, f"{place.stem}.draw{number}", part)
+        if base is not None:
+            files["baseline"] = written(base, f"{place.stem}.baseline", part)
+        if job.plot:
+            from audiofix.cli.picture import save_restoration
 
-        files["picture"] = str(place.parent / f"{place.stem}.png")
-        save_restoration(Path(files["picture"]), _at(audio, restored), restored.samples, restored.sample_rate)
-    files["report"] = str(place.parent / f"{place.stem}.report.json")
-    container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
-    report["notes"] += _format_notes(audio, restored, (container, subtype), place, Path(files["restored"]))
-    report["output"] = {"files": files, "container": container, "subtype": subtype}
-    write_bytes_atomically(Path(files["report"]), (output.dump_json(report, indent=2) + "\n").encode())
+            picture = f"{place.stem}.png"
+            files["picture"] = str(place.parent / picture)
+            save_restoration(part / picture, _at(audio, restored), restored.samples, restored.sample_rate)
+        files["report"] = str(place.parent / f"{place.stem}.report.json")
+        container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
+        report["notes"] += _format_notes(
+            audio, restored, (container, subtype), place, Path(files["restored"])
+        )
+        report["output"] = {"files": files, "container": container, "subtype": subtype}
+        text = output.dump_json(report, indent=2) + "\n"
+        write_bytes_atomically(part / f"{place.stem}.report.json", text.encode())
 
 
 def _like(restored: Audio, resolved: Resolved) -> Audio:

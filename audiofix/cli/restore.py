@@ -28,8 +28,6 @@ def upsample(
         typer.Option(
             "--to",
             metavar="HZ",
-            min=1,
-            max=_HIGHEST,
             help="Rate of the result.",
             show_default=False,
             rich_help_panel=_FAULT,
@@ -52,7 +50,9 @@ def upsample(
         raise SettingError(
             "give either --to HZ, the rate of the result, or --cutoff HZ|auto, above which nothing is left"
         )
-    wanted = [] if cutoff is None else [Wanted("lowpass", cutoff)]
+    if to is not None and not 1 <= to <= _HIGHEST:
+        raise SettingError(f"--to {to} is no sample rate; give 1 to {_HIGHEST} Hz")
+    wanted = [] if cutoff is None else [Wanted("lowpass", cutoff, "--cutoff")]
     run(files, job_of("upsample", wanted, common, to_rate=to))
 
 
@@ -111,7 +111,7 @@ def declip(
     **common: Any,
 ) -> None:
     """Rebuild clipped peaks: the other samples come back bit for bit, clipped ones lie beyond the level."""
-    run(files, job_of("declip", [Wanted("clip", level)], common))
+    run(files, job_of("declip", [Wanted("clip", level, "--level")], common))
 
 
 @restoring
@@ -129,7 +129,7 @@ def dequantise(
     **common: Any,
 ) -> None:
     """Undo rounding to few bits: every sample stays inside its step. The result has 16 bits at least."""
-    run(files, job_of("dequantise", [Wanted("quantise", bits)], common))
+    run(files, job_of("dequantise", [Wanted("quantise", bits, "--bits")], common))
 
 
 @restoring
@@ -157,7 +157,12 @@ def denoise(
     **common: Any,
 ) -> None:
     """Take out stationary noise, white or coloured."""
-    run(files, job_of("denoise", [Wanted("noise", noise_db)], common, noise_profile=noise_profile))
+    if noise_profile is not None and noise_db != AUTO:
+        raise SettingError(
+            f"--noise-db {noise_db} and --noise-profile {noise_profile} both say what the noise is; give one"
+        )
+    wanted = [Wanted("noise", noise_db, "--noise-db")]
+    run(files, job_of("denoise", wanted, common, noise_profile=noise_profile))
 
 
 @restoring

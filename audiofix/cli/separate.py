@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import inputs, options, output, show
+from audiofix.cli import inputs, longfile, options, output, scaling, show
+from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 
@@ -34,6 +35,7 @@ class Job:
     dry_run: bool
     spread: bool
     init: Path | None
+    scale: Scale
 
 
 def separate(
@@ -48,7 +50,10 @@ def separate(
     sampler: options.Sampler = None,
     draws: options.Draws = None,
     seed: options.Seed = 0,
-    device: options.Device = "auto",
+    device: scaling.Devices = "auto",
+    resume: scaling.GoOn = False,
+    save_every: scaling.SaveEvery = 30.0,
+    memory: scaling.Memory = None,
     reference: options.References = None,
     residual: options.Residual = None,
     spread: options.Spread = False,
@@ -75,14 +80,23 @@ def separate(
         "sampler": sampler,
         "draws": draws,
         "seed": seed,
-        "device": device,
         "condition": condition,
     }
     names = inputs.stem_names(inputs.source_list(sources))
     references = inputs.reference_list(reference or [], names)
     inputs.refuse_confusion(mixtures, references, parent)
-    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init)
-    for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+    from audiofix.runtime.launch import company, devices_of
+
+    scale = Scale(resume, save_every, None if memory is None else longfile.bytes_of(memory))
+    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init, scale)
+    if dry_run:
+        settings["device"] = devices_of(device)[0]
+        for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+        return
+    with company(device) as together:
+        settings["device"] = together.device
+        job = dataclasses.replace(job, scale=dataclasses.replace(scale, ranks=together.ranks))
+        for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
 
 
 def _separate_one(path: Path, job: Job) -> None:
@@ -90,6 +104,9 @@ def _separate_one(path: Path, job: Job) -> None:
     from audiofix.audio.files import bytes_needed, read_audio
     from audiofix.runtime.memory import keep_freed_memory
 
+    if not job.dry_run and longfile.wanted(path, job):
+        longfile.separate_long(path, job)
+        return
     folder = output.folder_of(path, job.parent)
     mixture = read_audio(path)
     draws = job.settings["draws"] or MOST_DRAWS
@@ -109,12 +126,21 @@ def _separate_one(path: Path, job: Job) -> None:
         else:
             show.plan(planned, folder)
         return
-    with show.progress_bar(path.name) as progress:
+    with longfile.saving(folder, path, job.scale) as (place, progress):
         result = api.separate(
-            mixture, job.sources, **job.settings, references=references, init=init, progress=progress
+            mixture,
+            job.sources,
+            **job.settings,
+            references=references,
+            init=init,
+            progress=progress,
+            place=place,
         )
+    if not place.ranks.first:
+        return
     report = _completed(result.report, path, sha256, job, begun)
     _write(mixture, result, folder, job, report)
+    longfile.forget(folder)
     if job.as_json:
         show.say(output.dump_json(report))
     else:

@@ -30,9 +30,9 @@ def for_each(files: Sequence[Path], work: Callable[[Path], None], dry_run: bool)
                 raise
             show.warn(str(error) if str(file) in str(error) else f"{file}: {error}")
             failed[file] = error
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             before = f"; finished before: {', '.join(map(str, finished))}" if finished and not dry_run else ""
             which = f" for {file}" if len(files) > 1 else ""
-            raise KeyboardInterrupt(f"stopped; nothing was written{which}{before}") from None
+            raise KeyboardInterrupt(f"stopped; nothing was written{which}{before}{stop}") from None
     if failed:
         raise SomeFailed(failed, len(files)) from next(iter(failed.values()))

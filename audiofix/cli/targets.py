@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from audiofix.types import Audio
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".caf", ".au", ".w64", ".rf64"}
+SUFFIXES |= {".m4a", ".m4b"}  # MP4, which PyAV reads and writes
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:

@@ -13,7 +13,7 @@ from audiofix.errors import InputError
 MIXTURES = (MIXTURE, "mix")
 LOOSE = "clean"  # the stem of a recording that lies by itself
 NAME, GIVEN = "track", "given"  # columns of a table that are no stems
-_MORE = {".aif", ".oga", ".opus", ".w64", ".rf64"}
+_MORE = {".aif", ".m4a", ".oga", ".opus", ".w64", ".rf64"}
 
 
 def tracks(path: Path) -> list[Track]:

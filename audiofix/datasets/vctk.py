@@ -33,8 +33,7 @@ def tracks(
     """`clips` utterances of each test speaker, at least so long, each with a place in a piano recording.
 
     The speakers take turns. Which utterances, which recordings and where in them is drawn from the seed; a piano
-    file comes again once all were taken. `mic1` is the microphone of the earlier releases of VCTK.
-    Raises InputError, SettingError.
+    file comes again once all were taken. Raises InputError, SettingError.
     """
     generator = np.random.default_rng(seed)
     utterances = _utterances(path, mic)

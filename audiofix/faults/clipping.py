@@ -20,6 +20,14 @@ _COARSE = 0.05  # step of the grid relative to the level: rounding alone piles s
 _PILE = 4.0  # times the fullest of those cells; a steady tone, whose density grows towards its peak, has 1.4
 _RUNS, _FLAT = 2, 6  # runs of equal samples at the level, and samples in them: one flat peak is no clipping
 _SQUARE = 0.9  # share of samples at a level: a square wave, not clipped
+# Of a plateau that a codec or another rate has softened, in the histogram of magnitudes up to the peak:
+_BINS, _LOWEST = 64, 32  # cells, and the lowest at which a plateau is looked for
+_TOP, _BASE = 2, 6  # cells of it, and of what lies one cell below it, over which counts are averaged
+# Clean validation clips, also coded or resampled, have 1.3 at most; with 3 % of the samples clipped and then coded
+# the median is 2.1, with 10 % it is 2.7, and twice that resampled.
+_BUMP = 2.0
+_FEWEST = 30  # samples in a plateau
+_STEADY = 0.08  # share of samples in it: a tone of one loudness, slow at its peaks, has 0.16, coded 0.11
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,30 @@ def find_clipping(samples: Tensor) -> Clipping | None:
     if not count or count > _SQUARE * total:
         return None
     return Clipping(-low, high, count, count / total)
+
+
+def find_plateau(samples: Tensor) -> float | None:
+    """A level near which samples pile up without being equal: clipping that was coded or resampled afterwards.
+
+    Full scale 1, mostly up to 8 % below where it was clipped; None without one. A hint for a person: about half
+    of what was clipped and then coded shows no pile, and a square wave that was coded does.
+
+    samples: (channel, time), full scale +-1. What is not finite is left out.
+    """
+    x = samples.detach().cpu().double().numpy()
+    values = np.abs(x[np.isfinite(x)])
+    peak = float(values.max()) if values.size else 0.0
+    if peak <= 0:
+        return None
+    counts = np.histogram(values, _BINS, (0.0, peak))[0]
+    best, level = _BUMP, None
+    for cell in range(_LOWEST, _BINS - _TOP + 1):
+        pile = counts[cell : cell + _TOP].sum()
+        before = counts[cell - 1 - _BASE : cell - 1].mean()
+        enough = _FEWEST <= pile <= _STEADY * values.size
+        if enough and pile / _TOP > best * max(before, 1.0):
+            best, level = pile / _TOP / max(before, 1.0), cell / _BINS * peak
+    return level
 
 
 def _level(x: NDArray[np.float64], finite: NDArray[np.bool_]) -> tuple[float, int]:

@@ -98,8 +98,8 @@ def read_gaps(path: Path, sample_rate: int) -> list[tuple[int, int]]:
     """Gaps that a file lists: CSV with start and end in seconds, or a label track of Audacity.
 
     CSV has two columns, separated by commas or semicolons (then a decimal comma is understood), and may have a
-    header. A label track is tab-separated: start, end, label; its lines that begin with a backslash hold
-    frequencies and are skipped.
+    header: words in both columns. A label track is tab-separated: start, end, label; its lines that begin with a
+    backslash hold frequencies and are skipped.
 
     Parameters
     ----------
@@ -121,15 +121,18 @@ def read_gaps(path: Path, sample_rate: int) -> list[tuple[int, int]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a list of gaps: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise InputError(
+            f"{path} cannot be read as a list of gaps ({reason}); give a CSV of start,end in seconds or labels"
+        ) from error
     labels = any("\t" in line for line in lines)
     rows = [
         (number, _fields(line, labels))
         for number, line in enumerate(lines, 1)
         if line.strip() and not (labels and line.startswith("\\"))
     ]
-    if rows and not labels and all(_number(field) is None for field in rows[0][1]):
-        del rows[0]  # the header
+    if rows and not labels and _is_header(rows[0][1]):
+        del rows[0]
     if not rows:
         raise InputError(f"{path} lists no gap; give lines of start and end in seconds, such as 1.10,1.30")
     return [_row_gap(fields, sample_rate, f"{path}, line {number}:", labels) for number, fields in rows]
@@ -139,6 +142,13 @@ def _fields(line: str, labels: bool) -> list[str]:
     if labels:
         return line.split("\t")
     return line.replace(",", ".").split(";") if ";" in line else line.split(",")
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    """Two words, and not one that stands for a number."""
+    words = [field.strip().strip("\"'").lstrip("+-") for field in fields]
+    numbers = ("nan", "inf", "infinity")
+    return len(words) == 2 and all(word[:1].isalpha() and word.lower() not in numbers for word in words)
 
 
 def _number(text: str) -> float | None:

@@ -59,6 +59,6 @@ class Noise:
         place = torch.arange(time // 2 + 1, dtype=torch.float64) * (2 * (len(self.profile) - 1) / time)
         below = place.long().clamp(max=len(self.profile) - 2)
         power = self.profile.double().square()
-        density = torch.lerp(power[below], power[below + 1], place - below).to(y)
+        density = torch.lerp(power[below], power[below + 1], place - below).to(y.device)
         weight = variance / (variance + density)
-        return estimate + irfft(rfft((y - estimate).float()) * weight, n=time).to(y)
+        return estimate + irfft(rfft((y - estimate).double()) * weight, n=time).to(y)

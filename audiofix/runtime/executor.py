@@ -17,10 +17,14 @@ from audiofix.priors.base import Posterior, Prior
 
 @dataclass(frozen=True)
 class Executor:
-    """Where and in what pieces: one device, chunks of so many samples."""
+    """Where and in what pieces: one device, chunks of so many samples, at least `halos` times a prior's halo.
+
+    Each channel is worked out on its own: in a batch the last bits of a product depend on how many there are.
+    """
 
     device: torch.device
     chunk: int
+    halos: int = 0
 
     def spread(self, prior: Prior) -> Callable[[Tensor, float], Tensor]:
         """A score function of (batch, time) equal to `prior.score` whose memory does not grow with the file.
@@ -35,13 +39,14 @@ class Executor:
         return score
 
     def together(
-        self, priors: Sequence[Prior], given: Sequence[Tensor | None] | None = None
+        self, priors: Sequence[Prior], given: Sequence[Tensor | None] | None = None, origin: int = 0
     ) -> Callable[[Tensor, float], Tensor]:
         """The scores of (batch, source, time), each source from its own prior, a thread for each source.
 
         Two networks on a core each are faster than one after the other on both (tests/benchmarks/threads.py):
         torch's own threads are divided among them. Work is handed out chunk by chunk, so that an interrupt waits
         for the chunks in hand only. `given`: for each source the waves (batch, wave, time) that condition it.
+        `origin`: place of sample 0 in the file, which chunks are counted from.
 
         Raises DeviceError when the device's memory does not suffice.
         """
@@ -49,36 +54,47 @@ class Executor:
         def score(x: Tensor, sigma: float) -> Tensor:
             result = torch.empty_like(x)
 
-            def work(task: tuple[Chunk, int]) -> None:
-                part, index = task
+            def work(task: tuple[Chunk, int, int]) -> None:
+                part, row, index = task
                 span, waves = slice(part.left, part.right), given[index] if given else None
                 # A prior that nothing conditions need not know of conditions.
-                more = () if waves is None else (waves[..., span].to(self.device),)
-                piece = priors[index].score(x[:, index, span].to(self.device), sigma, *more)
-                result[:, index, part.start : part.stop] = piece[:, part.inner].to(x.device)
+                more = () if waves is None else (waves[row : row + 1, :, span].to(self.device),)
+                piece = priors[index].score(x[row : row + 1, index, span].to(self.device), sigma, *more)
+                result[row, index, part.start : part.stop] = piece[0, part.inner].to(x.device)
 
-            tasks = [(part, i) for i, prior in enumerate(priors) for part in self._parts(prior, x.shape[2])]
+            tasks = [
+                (part, row, index)
+                for index, prior in enumerate(priors)
+                for part in self._parts(prior, x.shape[2], origin)
+                for row in range(len(x))
+            ]
             tasks.sort(key=lambda task: task[0].start)
             self._share(work, tasks, len(priors))
             return result
 
         return score
 
-    def jointly(self, posterior: Posterior, y: Tensor) -> Callable[[Tensor, float], Tensor]:
+    def jointly(self, posterior: Posterior, y: Tensor, origin: int = 0) -> Callable[[Tensor, float], Tensor]:
         """The denoiser of (batch, source, time) under a posterior given y (batch, ..., time), in chunks.
 
-        Equal to `posterior.denoise(x, y, sigma)`. Raises DeviceError when the device's memory does not suffice.
+        Equal to `posterior.denoise(x, y, sigma)`; `origin` as in `together`. Raises DeviceError when the device's
+        memory does not suffice.
         """
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             result = torch.empty_like(x)
 
-            def work(part: Chunk) -> None:
+            def work(task: tuple[Chunk, slice]) -> None:
+                part, row = task
                 span = slice(part.left, part.right)
-                piece = posterior.denoise(x[..., span].to(self.device), y[..., span].to(self.device), sigma)
-                result[..., part.start : part.stop] = piece[..., part.inner].to(x.device)
+                piece = posterior.denoise(
+                    x[row, ..., span].to(self.device), y[row, ..., span].to(self.device), sigma
+                )
+                result[row, ..., part.start : part.stop] = piece[..., part.inner].to(x.device)
 
-            self._share(work, self._parts(posterior, x.shape[2]), 1)
+            rows = [slice(row, row + 1) for row in range(len(x))]
+            parts = self._parts(posterior, x.shape[2], origin)
+            self._share(work, [(part, row) for part in parts for row in rows], 1)
             return result
 
         return denoise
@@ -101,7 +117,9 @@ class Executor:
         finally:
             torch.set_num_threads(whole)
 
-    def _parts(self, prior: Prior | Posterior, length: int) -> list[Chunk]:
+    def _parts(self, prior: Prior | Posterior, length: int, origin: int) -> list[Chunk]:
         if prior.halo is None:
             return [Chunk(0, length, 0, length)]
-        return plan_chunks(length, self.chunk, prior.halo, prior.grid)
+        # Multiples of `chunk`, so that parts of a file which begin at one see the same chunks.
+        chunk = self.chunk * max(1, -(-self.halos * prior.halo // self.chunk))
+        return plan_chunks(length, chunk, prior.halo, prior.grid, origin)

@@ -52,16 +52,18 @@ def consistent_annealing(
     schedule: Schedule,
     noise: NoiseFor,
     project: Projection | None = None,
+    begin: int = 0,
 ) -> Iterator[tuple[State, Info]]:
     """Walk down the ladder; after every step the state is a clean estimate plus noise of exactly the next level.
 
     x: (batch, source, time) with noise of the first level. Plain Langevin steps leave less noise behind than
     the level says and need many of them to settle; here one is enough. With step_scale 1 all noise is fresh:
-    denoise, project, renoise. `project` maps the clean estimate on what the measurement allows.
+    denoise, project, renoise. `project` maps the clean estimate on what the measurement allows. `begin`: steps
+    that x has behind it.
 
     Raises SettingError as `fresh_noise` does.
     """
-    for done, (sigma, fresh) in enumerate(fresh_noise(schedule)):
+    for done, (sigma, fresh) in list(enumerate(fresh_noise(schedule)))[begin:]:
         level, step = divmod(done, schedule.steps)
         clean = denoised_from_score(x, score(x, sigma), sigma)
         target = clean if project is None else project(clean)

@@ -74,6 +74,7 @@ def heun_annealing(
     schedule: Schedule,
     noise: NoiseFor,
     project: Projection | None = None,
+    begin: int = 0,
 ) -> Iterator[tuple[State, Info]]:
     """Follow the probability flow down the ladder; the state ends with noise of exactly the last level.
 
@@ -84,17 +85,18 @@ def heun_annealing(
 
     A step asks for two scores; no step starts at the last level, so there are (levels - 1) steps 2 score calls.
     A ladder of one level has nothing to follow: x is handed on as it came, once, without a score call.
+    `begin`: steps that x has behind it.
 
     Raises SettingError as `moves` does.
     """
     plan = moves(schedule)
-    if not plan:
+    if not plan and begin == 0:
         yield State(x, 0, 0), Info(schedule.sigmas[0], 0.0, 1, 1)
 
     def flow(state: Tensor, sigma: float) -> Tensor:
         return slope(state, score, sigma, project)
 
-    for done, (sigma, raised, following) in enumerate(plan):
+    for done, (sigma, raised, following) in list(enumerate(plan))[begin:]:
         level, step = divmod(done, schedule.steps)
         x = churn(x, sigma, raised, noise(level, step).to(x))
         x = heun_step(x, flow, raised, following)

@@ -25,20 +25,20 @@ def annealed_langevin(
     schedule: Schedule,
     noise: NoiseFor,
     project: Projection | None = None,
+    begin: int = 0,
 ) -> Iterator[tuple[State, Info]]:
     """Walk down the ladder of noise levels, some Langevin steps on each.
 
     x: (batch, source, time). `project`, where given, maps every state on an affine space: an orthogonal
     projection makes this Langevin dynamics inside that space, since steps and noise are projected alike.
+    `begin`: steps that x has behind it.
     """
-    if project is not None:
+    if project is not None and begin == 0:
         x = project(x)
-    done = 0
-    for level, sigma in enumerate(schedule.sigmas):
-        step_size = schedule.step_size(level)
-        for step in range(schedule.steps):
-            x = langevin_step(x, score(x, sigma), step_size, noise(level, step).to(x))
-            if project is not None:
-                x = project(x)
-            done += 1
-            yield State(x, level, step), Info(sigma, step_size, done, schedule.total_steps)
+    for done in range(begin, schedule.total_steps):
+        level, step = divmod(done, schedule.steps)
+        sigma, step_size = schedule.sigmas[level], schedule.step_size(level)
+        x = langevin_step(x, score(x, sigma), step_size, noise(level, step).to(x))
+        if project is not None:
+            x = project(x)
+        yield State(x, level, step), Info(sigma, step_size, done + 1, schedule.total_steps)

@@ -43,6 +43,7 @@ def predictor_corrector(
     schedule: Schedule,
     noise: NoiseFor,
     project: Projection | None = None,
+    begin: int = 0,
 ) -> Iterator[tuple[State, Info]]:
     """Walk down the ladder: on each level after the first one predicted state, then some Langevin steps.
 
@@ -53,11 +54,12 @@ def predictor_corrector(
 
     There are (levels - 1) (steps + 1) score calls. With a soft measurement of a mixture of N sources the predictor
     multiplies the residual by 1 - N (1 - r) / kappa: keep kappa above N (1 - r) / 2, r as in `predictor_step`.
+    `begin`: steps that x has behind it.
     """
-    if project is not None:
+    if project is not None and begin == 0:
         x = project(x)
     calls = score_calls(schedule)
-    for done, (level, step) in enumerate(calls):
+    for done, (level, step) in list(enumerate(calls))[begin:]:
         sigma, fresh = schedule.sigmas[level], noise(level, step).to(x)
         if step == 0:
             before = schedule.sigmas[level - 1]

@@ -21,10 +21,12 @@ import soundfile
 import torch
 from torch import Tensor
 
+from audiofix.drawing import draw_all
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.runtime.memory import keep_freed_memory
-from audiofix.separation import SAMPLERS, mean_of_draws
+from audiofix.runtime.stores import Memory
+from audiofix.separation import SAMPLERS
 from audiofix.setup import Setup, prepare
 
 HERE = Path(__file__).parent
@@ -66,12 +68,10 @@ def measure(
     for index in range(len(clean)):
         # One mixture at a time, as the command does: a batch of them would not fit the cache.
         mixture = clean[index : index + 1].sum(dim=1)
-        begin = setup.estimate(mixture, len(SOURCES)) if start is None else start[index : index + 1]
-        drawn = [
-            setup.draw(mixture, len(SOURCES), seed=seed, draw=draw, start=begin) for draw in range(draws)
-        ]
+        begin = None if start is None else Memory(start[index : index + 1])
+        drawn = draw_all(setup, Memory(mixture[:, None]), len(SOURCES), draws=draws, seed=seed, init=begin)
         blend = setup.choice.blend if start is None else 0.0
-        found.append(mean_of_draws(drawn, begin, blend))
+        found.append(drawn.mean(blend).read(0, mixture.shape[1]))
     seconds = (time.perf_counter() - began) / (len(clean) * clean.shape[2] / setup.sample_rate)
     estimate = torch.cat(found)
     print(f"  {setup.quality}, {setup.calls_per_source(draws)} calls: {figures(estimate, clean)}", flush=True)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from audiofix.damages import Cut, Fault, LostSamples
-from audiofix.repair import Repair, checked
+from audiofix.preparing import checked
+from audiofix.repair import Repair
 from audiofix.types import Audio
 
 FILL = 0.125  # what the stand-in writes into gaps, on every integer grid

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -309,8 +312,8 @@ def test_the_recording_is_never_replaced(run, write, restoring, place, wish):
 def test_nor_is_the_reference_or_the_noise(run, write, restoring):
     mix = write("in/mix.wav", sound(), rate=16000)
     clean = write("out/mix.wav", sound(), rate=16000)
-    for option in ("--reference", "--noise-profile"):
-        result = run("denoise", mix, "--noise-db", 20, option, clean, "-o", "out", "--overwrite")
+    for options in (("--noise-db", 20, "--reference"), ("--noise-profile",)):
+        result = run("denoise", mix, *options, clean, "-o", "out", "--overwrite")
         assert result.exit_code == 7
         assert "out/mix.wav is read by this run" in result.stderr
     assert restoring.calls == []
@@ -487,3 +490,115 @@ def test_settings_reach_the_sampling(run, write, restoring):
         "quality": "best", "prior": "piano", "draws": 3, "mean": False, "seed": 7, "device": "cpu",
         "to_rate": 32000,
     }  # fmt: skip
+
+
+def test_fewer_draws_leave_none_of_the_earlier_ones(run, write, restoring):
+    mix = write(samples=sound(peak=0.1), rate=16000)
+    everything = ("--draws", 3, "--plot", "--compare")
+    done(run("inpaint", mix, *GAP, *everything))
+    drawn = [f"mix.draw{k}.wav" for k in (1, 2, 3)]
+    assert files_under(Path("restored")) == sorted(
+        ["mix.wav", "mix.report.json", "mix.png", "mix.baseline.wav", *drawn]
+    )
+    # Not of that run, whatever the name: a take of the user's, and files of another recording.
+    others = ["mix.draw9.mine.txt", "mixed.draw1.wav", "mix.draw7.wav"]
+    for name in others:
+        Path("restored", name).write_bytes(b"mine")
+    done(run("inpaint", mix, *GAP, "--draws", 2, "--overwrite"))
+    assert files_under(Path("restored")) == sorted(["mix.wav", "mix.report.json", *drawn[:2], *others])
+    done(run("inpaint", mix, *GAP, "--overwrite"))
+    assert files_under(Path("restored")) == sorted(["mix.wav", "mix.report.json", *others])
+
+
+def test_what_the_run_reads_is_not_removed_with_the_earlier_results(run, write, restoring):
+    mix = write(samples=sound(peak=0.1), rate=16000)
+    done(run("inpaint", mix, *GAP, "--compare"))
+    done(run("inpaint", mix, *GAP, "--overwrite", "--reference", "restored/mix.baseline.wav"))
+    assert "mix.baseline.wav" in files_under(Path("restored"))
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_disk_that_fills_up_midway_leaves_all_as_it_was(
+    run, write, restoring, monkeypatch, failing, earlier
+):
+    mix = write(samples=sound(peak=0.1), rate=16000)
+    if earlier:
+        done(run("inpaint", mix, *GAP, "--draws", 3))
+    before = {name: Path(name).read_bytes() for name in files_under(Path())}
+    calls = []
+
+    def fsync(_file):
+        calls.append(1)
+        if len(calls) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    result = run("inpaint", mix, "--gap", "0.2+20ms", "--draws", 2, "--overwrite")
+    assert result.exit_code == 7
+    [line] = result.stderr.splitlines()
+    assert "no space left to write restored/mix" in line
+    assert before == {name: Path(name).read_bytes() for name in files_under(Path())}
+    assert Path("restored").exists() == earlier
+
+
+@pytest.mark.parametrize("failing", range(1, 10))
+def test_a_disk_that_refuses_a_move_leaves_all_as_it_was(run, write, restoring, monkeypatch, failing):
+    """Five earlier files, one of them stale, are moved away and four new ones in: each move can fail."""
+    mix = write(samples=sound(peak=0.1), rate=16000)
+    done(run("inpaint", mix, *GAP, "--draws", 3))
+    before = {name: Path(name).read_bytes() for name in files_under(Path())}
+    calls, move = [], shutil.move
+
+    def moved(source, target):
+        calls.append(1)
+        if len(calls) == failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return move(source, target)
+
+    monkeypatch.setattr(shutil, "move", moved)
+    result = run("inpaint", mix, "--gap", "0.2+20ms", "--draws", 2, "--overwrite")
+    assert result.exit_code == 7
+    assert "cannot write restored (Input/output error)" in result.stderr
+    assert before == {name: Path(name).read_bytes() for name in files_under(Path())}
+
+
+def test_a_result_that_is_a_link_replaces_what_it_names(run, write, restoring):
+    mix = write(samples=sound(peak=0.1), rate=16000)
+    Path("elsewhere").mkdir()
+    Path("restored").mkdir()
+    Path("elsewhere/real.wav").write_bytes(b"old")
+    Path("restored/mix.wav").symlink_to("../elsewhere/real.wav")
+    done(run("inpaint", mix, *GAP, "--overwrite"))
+    assert Path("restored/mix.wav").is_symlink()
+    assert like("elsewhere/real.wav")[:2] == ("WAV", "PCM_16")
+
+
+def test_a_dry_run_lists_what_was_found_and_changes_nothing(run, write, models):
+    broken = sound(44100, channels=2)
+    for start in (3000, 5000, 8000):
+        broken[start : start + 300] = 0
+    mix = write(samples=broken, rate=44100)
+    before = {name: Path(name).read_bytes() for name in files_under(Path())}
+    lines = done(run("inpaint", mix, "--auto-gaps", "--dry-run", *AGAINST_IT)).stdout.splitlines()
+    assert lines[:3] == [
+        "mix.wav: gap 0.0680-0.0748 s: digital silence",
+        "mix.wav: gap 0.1134-0.1202 s: digital silence",
+        "mix.wav: gap 0.1814-0.1882 s: digital silence",
+    ]
+    assert "nothing was written" in lines[-1]
+    found = json.loads(done(run("inpaint", mix, "--auto-gaps", "--dry-run", "--json", *AGAINST_IT)).stdout)
+    assert [line.split(":")[0] for line in found["evidence"]] == [
+        line[9:].split(":")[0] for line in lines[:3]
+    ]
+    # The list can be given back as it is: the very samples.
+    spans = [[round(44100 * second) for second in gap] for gap in found["gaps"]]
+    assert spans == [[3000, 3300], [5000, 5300], [8000, 8300]]
+    assert before == {name: Path(name).read_bytes() for name in files_under(Path())}
+
+
+def test_a_dry_run_that_finds_nothing_says_so(run, write, models):
+    mix = write(samples=sound(), rate=16000)
+    result = done(run("inpaint", mix, "--auto-gaps", "--dry-run"))
+    assert result.stdout.splitlines() == ["mix.wav: no gap found", "mix.wav: nothing to restore was found"]
+    assert not Path("restored").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from audiofix import repair
 from tests.cli.conftest import files_under
@@ -84,6 +85,12 @@ def test_no_gap(refused, mix):
         (b"", "lists no gap"),
         (b"start,end\n", "lists no gap"),
         (b"0.1,x\n", "line 1"),
+        (b"x,0.1\n0.1,0.2\n", "line 1"),
+        (b"0.1 0.2\n0.1,0.2\n", "line 1"),
+        (b"nan,inf\n0.1,0.2\n", "line 1"),
+        (b"1:05,1:07\n0.1,0.2\n", "line 1"),
+        (b"start\n0.1,0.2\n", "line 1"),
+        (b",\n0.1,0.2\n", "line 1"),
         (b"0.1,0.2\n0.3,0.2\n", "line 2"),
         (b"0.1,0.2,0.3\n", "line 1"),
         (b"0.1,0.12\n0.1 0.2\n", "line 2"),
@@ -98,8 +105,20 @@ def test_bad_label_files(refused, mix, content, says):
 
 
 def test_label_files_that_are_not_there(refused, mix):
-    refused("inpaint", mix, "--gaps", "no.csv", status=INPUT, says="no.csv")
-    refused("inpaint", mix, "--gaps", ".", status=INPUT, says="cannot be read")
+    refused(
+        "inpaint",
+        mix,
+        "--gaps",
+        "no.csv",
+        status=INPUT,
+        says="no.csv cannot be read as a list of gaps (No such",
+    )
+    refused(
+        "inpaint", mix, "--gaps", ".", status=INPUT, says="cannot be read as a list of gaps (Is a directory)"
+    )
+    Path("binary.csv").write_bytes(b"\xff\xfe0.1")
+    says = ("no text in UTF-8", "start,end in seconds")
+    refused("inpaint", mix, "--gaps", "binary.csv", status=INPUT, says=says)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +136,11 @@ def test_label_files_that_are_not_there(refused, mix):
         ("noise:1e9", "-20 to 120"),
         ("noise:-400", "-20 to 120"),
         ("quantise:99", "2 to 16"),
-        ("clip", "no clipping was found"),
-        ("lowpass", "no roll-off was found"),
-        ("quantise", "no coarse grid was found"),
+        ("clip", "no clipping was found: no level is hit by many samples in a row; say where: clip:0.8"),
+        ("clip:0.9", "clip:0.9: nothing in the file reaches it"),
+        ("lowpass", "say where: lowpass:4000"),
+        ("lowpass:9000", "lowpass:9000 does not lie between"),
+        ("quantise", "say how many there were: quantise:8"),
     ],
 )
 def test_bad_chains(refused, mix, restoring, chain, says):
@@ -136,7 +157,26 @@ def test_a_rate_or_a_cutoff(refused, mix, options):
 
 @pytest.mark.parametrize("cutoff", ["0", "-1", "8000", "9000", "x", "nan", "inf"])
 def test_impossible_cutoffs(refused, mix, cutoff):
-    refused("upsample", mix, "--cutoff", cutoff, status=SETTING)
+    refused("upsample", mix, "--cutoff", cutoff, status=SETTING, says=f"--cutoff {cutoff} ")
+
+
+def test_where_auto_finds_nothing_the_option_is_named(refused, mix):
+    refused("upsample", mix, "--cutoff", "auto", status=SETTING, says="say where: --cutoff 4000")
+    refused("declip", mix, status=SETTING, says="say where: --level 0.8")
+    refused("dequantise", mix, status=SETTING, says="--bits 8")
+    refused("denoise", mix, status=SETTING, says="--noise-db 20")
+
+
+def test_two_ways_to_say_what_the_noise_is(refused, mix, write):
+    noise = write("noise.wav", length=16000)
+    options = ("--noise-db", 20, "--noise-profile", noise)
+    refused("denoise", mix, *options, status=SETTING, says=("--noise-db 20", "--noise-profile", "give one"))
+
+
+def test_a_single_sample_is_too_short_whatever_is_asked(refused, write, restoring):
+    one = write("one.wav", np.full((1, 1), 0.5), rate=16000)
+    for verb, *options in (*COMMANDS, ("declip",), ("declip", "--level", 0.8), ("restore", "--yes")):
+        refused(verb, one, *options, status=INPUT, says="1 samples are too short")
 
 
 @pytest.mark.parametrize("rate", [8000, 16000])
@@ -144,8 +184,15 @@ def test_a_rate_that_is_not_above_the_files(refused, mix, rate):
     refused("upsample", mix, "--to", rate, status=SETTING)
 
 
-@pytest.mark.parametrize("rate", [0, -5, 10**13, "x"])
-def test_a_rate_that_is_none(run, mix, rate):
+@pytest.mark.parametrize("rate", [0, -5, 10**13])
+def test_a_rate_that_is_none(refused, mix, rate):
+    refused(
+        "upsample", mix, "--to", rate, status=SETTING, says=f"--to {rate} is no sample rate; give 1 to 768000"
+    )
+
+
+@pytest.mark.parametrize("rate", ["x", "44.1"])
+def test_a_rate_that_is_no_number(run, mix, rate):
     result = run("upsample", mix, "--to", rate)
     assert result.exit_code == SETTING
     assert "Traceback" not in result.stderr
@@ -307,3 +354,11 @@ def test_no_room(refused, mix, monkeypatch, restoring):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
     refused("inpaint", mix, *GAP, status=OUTPUT, says="free some space")
     assert restoring.calls == []
+
+
+def test_clipping_that_was_coded_is_hinted_at(refused):
+    x, rate = soundfile.read(Path(__file__).parents[2] / "samples" / "speech.wav")
+    level = np.quantile(np.abs(x), 0.9)
+    soundfile.write("talk.ogg", 0.5 / level * np.clip(x, -level, level), rate)
+    refused("declip", "talk.ogg", status=SETTING, says=("samples pile up above 0.4", "give --level 0.4"))
+    refused("restore", "talk.ogg", "--ops", "clip", status=SETTING, says="give clip:0.4")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from audiofix.faults.clipping import Clipping, find_clipping
+from audiofix.audio.resample import resample
+from audiofix.faults.clipping import Clipping, find_clipping, find_plateau
 from tests.faults.signals import RATE, hiss, piano, tensor, voice
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -90,3 +93,56 @@ def test_what_is_not_finite_is_left_out() -> None:
     assert found is not None
     assert (found.low, found.high) == (-0.2, 0.2)
     assert found.share == found.count / (len(x) - 2)
+
+
+EVALUATION = sorted((Path(__file__).parents[1] / "benchmarks" / "eval").glob("*/*.flac"))
+
+
+def coded(container: str, subtype: str) -> Callable[[np.ndarray], np.ndarray]:
+    def there_and_back(x: np.ndarray) -> np.ndarray:
+        file = io.BytesIO()
+        soundfile.write(file, x, RATE, format=container, subtype=subtype)
+        file.seek(0)
+        return soundfile.read(file)[0]
+
+    return there_and_back
+
+
+def at_another_rate(x: np.ndarray) -> np.ndarray:
+    return resample(torch.from_numpy(x)[None].float(), RATE, 22050)[0].double().numpy()
+
+
+SOFTENED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "vorbis": coded("OGG", "VORBIS"),
+    "mp3": coded("MP3", "MPEG_LAYER_III"),
+    "resampled": at_another_rate,
+}
+
+
+@pytest.mark.parametrize("how", ["plain", *SOFTENED])
+def test_clean_sound_has_no_plateau(how: str) -> None:
+    for file in EVALUATION:
+        x = soundfile.read(file)[0]
+        x = 0.5 * x / np.abs(x).max()
+        assert find_plateau(tensor(SOFTENED[how](x) if how in SOFTENED else x)) is None, file
+
+
+@pytest.mark.parametrize(("how", "least"), [("vorbis", 0.4), ("mp3", 0.4), ("resampled", 0.5)])
+def test_clipping_that_was_coded_leaves_a_plateau_just_below_its_level(how: str, least: float) -> None:
+    found = []
+    for file in EVALUATION:
+        x = soundfile.read(file)[0]
+        x = 0.5 * x / np.quantile(np.abs(x), 0.9)
+        softened = tensor(SOFTENED[how](np.clip(x, -0.5, 0.5)))
+        assert find_clipping(softened) is None
+        found.append(find_plateau(softened))
+    levels = [level for level in found if level is not None]
+    assert len(levels) >= least * len(EVALUATION)
+    assert min(levels) >= 0.9 * 0.5
+    assert max(levels) <= 1.02 * 0.5
+
+
+def test_what_is_steady_or_nothing_is_no_plateau() -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 441.3 * np.arange(4 * RATE) / RATE)
+    for x in (tone, SOFTENED["vorbis"](tone), hiss(4 * RATE, 0.1), np.zeros(99), np.full(99, np.nan)):
+        assert find_plateau(tensor(x)) is None

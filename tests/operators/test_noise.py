@@ -155,3 +155,24 @@ def test_noise_is_no_projection() -> None:
 def test_bad_profiles_are_refused(profile: Tensor) -> None:
     with pytest.raises(SettingError, match=r"\Aa noise profile is one row .*; measure it anew\Z"):
         Noise(profile)
+
+
+def test_what_is_loud_in_one_band_leaves_the_others_alone() -> None:
+    """Where noise is known to be weak the recording comes back, however loud it is elsewhere in a long file."""
+    time, edge = 160_000, 512
+    profile = torch.cat([torch.full((edge,), 1e-6), torch.full((edge + 1,), 0.1)]).double()
+    estimate = 0.1 * random(1, 1, time)
+    y = estimate + random(1, 1, time, seed=1)
+    low = slice(time // 5)  # well below the edge, which is half of all bins
+    variance = 1e-2
+
+    def error(found: Tensor) -> float:
+        spectrum = torch.fft.rfft(found - y, norm="ortho")[..., low]
+        return float(spectrum.abs().max())
+
+    # The weight there differs from 1 by (1e-6)^2 / variance; all else is rounding of two FFTs (see test_band).
+    most = (1e-12 / variance + 2 * rounding(time) * EPS / SINGLE) * float((y - estimate).norm())
+    assert error(Noise(profile).combine(estimate, y, variance)) <= most
+    # A broken twin: the difference in float32, as a spectrum whose loud bins leave their rounding everywhere.
+    weight = torch.fft.rfft((y - estimate).float()).to(torch.complex128)
+    assert error(estimate + torch.fft.irfft(weight, n=time)) > most

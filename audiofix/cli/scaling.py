@@ -1,0 +1,57 @@
+"""Options of where and in what pieces to compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from audiofix.runtime.ranks import Ranks
+
+_SCALE = "Scale"
+
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "--devices",
+        metavar="auto|cpu:4|cuda:0,cuda:1",
+        help="Where to compute; several share the file. auto: all GPUs, else the CPU. Under torchrun or srun each "
+        "process takes one.",
+        rich_help_panel=_SCALE,
+    ),
+]
+GoOn = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on where a run that was stopped had saved itself.", rich_help_panel=_SCALE
+    ),
+]
+SaveEvery = Annotated[
+    float,
+    typer.Option(
+        "--save-every", metavar="SECONDS", min=0, help="How often a run saves itself.", rich_help_panel=_SCALE
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="4GB",
+        help="Work in sections, on disk, so that memory suffices for any length. Default: when it would not.",
+        show_default=False,
+        rich_help_panel=_SCALE,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What was asked for with these options."""
+
+    resume: bool
+    save_every: float  # s
+    memory: float | None  # bytes
+    ranks: Ranks | None = None  # the processes that share each file; None: this one

@@ -1,0 +1,173 @@
+"""Processes that work on one file together, a stretch of it each; only edges and flags pass between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+
+from audiofix.errors import DeviceError
+from audiofix.runtime.stores import Store
+
+UNIT = 3 * (
+    1 << 14
+)  # samples: stretches begin at multiples of it, as chunks do; a multiple of every prior's grid
+PIECE = 20 * UNIT  # samples that travel at once when results are collected
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One of `size` processes, counted from 0; alone where there is one. Messages need an open group."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def stretch(self, length: int, least: int, rank: int | None = None) -> tuple[int, int]:
+        """Samples [start, stop) of a file that are a rank's, none of them where the file is too short for all.
+
+        Stretches begin at multiples of UNIT, differ by one of it at most, and are `least` samples long or more.
+        """
+        rank = self.rank if rank is None else rank
+        units = -(-length // UNIT)
+        busy = max(1, min(self.size, units // max(1, -(-least // UNIT))))
+        start, stop = (min(length, UNIT * (units * min(r, busy) // busy)) for r in (rank, rank + 1))
+        return start, stop
+
+    def edges(self, store: Store, pad: int, length: int, least: int) -> Store:
+        """The store with up to `pad` samples of its neighbours on both sides."""
+        if self.size == 1 or pad == 0 or store.stop - store.start in (0, length):
+            return store
+        before = self.rank - 1 if store.start > 0 else None
+        after = self.rank + 1 if store.stop < length else None
+        head = store.read(store.start, min(store.start + pad, store.stop)).contiguous()
+        width = self.stretch(length, least, after)[1] - store.stop if after is not None else 0
+        tail = store.read(max(store.start, store.stop - pad), store.stop).contiguous()
+        left, right = (head.new_empty(*head.shape[:2], size) for size in (pad, min(pad, width)))
+        wanted = []
+        if before is not None:
+            wanted += [
+                distributed.P2POp(distributed.isend, head, before),
+                distributed.P2POp(distributed.irecv, left, before),
+            ]
+        if after is not None:
+            wanted += [
+                distributed.P2POp(distributed.isend, tail, after),
+                distributed.P2POp(distributed.irecv, right, after),
+            ]
+        with telling_lost_ranks():
+            for request in distributed.batch_isend_irecv(wanted):
+                request.wait()
+        return Edged(store, left if before is not None else None, right if after is not None else None)
+
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Each flag as soon as any process has it."""
+        if self.size == 1:
+            return flags
+        told = torch.tensor([float(flag) for flag in flags])
+        with telling_lost_ranks():
+            distributed.all_reduce(told, distributed.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in told)
+
+    def collect(self, store: Store, whole: Store, length: int, least: int) -> None:
+        """Bring every process's stretch into the first one's `whole`; the others' `whole` stays empty."""
+        if self.first:
+            for start, stop in pieces(store.start, store.stop):
+                whole.write(start, store.read(start, stop))
+        for rank in range(1, self.size):
+            begin, end = self.stretch(length, least, rank)
+            for start, stop in pieces(begin, end):
+                with telling_lost_ranks():
+                    if self.rank == rank:
+                        distributed.send(store.read(start, stop).contiguous(), 0)
+                    elif self.first:
+                        found = torch.empty_like(whole.read(start, stop))
+                        distributed.recv(found, rank)
+                        whole.write(start, found)
+
+
+class telling_lost_ranks:
+    """Turn what a broken group raises into one line."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RuntimeError):
+            raise DeviceError(
+                "a process that worked on the file was lost; start again with --resume to go on from there"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Edged:
+    """A store and what lies next to it on either side."""
+
+    store: Store
+    left: Tensor | None
+    right: Tensor | None
+
+    @property
+    def start(self) -> int:
+        """First sample that it holds."""
+        return self.store.start - (0 if self.left is None else self.left.shape[2])
+
+    @property
+    def stop(self) -> int:
+        """First sample after those that it holds."""
+        return self.store.stop + (0 if self.right is None else self.right.shape[2])
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Samples [start, stop)."""
+        own = self.store.read(max(start, self.store.start), min(stop, self.store.stop))
+        parts = [own]
+        if start < self.store.start and self.left is not None:
+            parts.insert(0, self.left[..., start - self.start :])
+        if stop > self.store.stop and self.right is not None:
+            parts.append(self.right[..., : stop - self.store.stop])
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else own
+
+    def write(self, start: int, samples: Tensor) -> None:
+        """Put samples into the store itself."""
+        self.store.write(start, samples)
+
+
+def pieces(start: int, stop: int, size: int = PIECE) -> Iterator[tuple[int, int]]:
+    """[start, stop) in pieces of `size` samples, counted from 0."""
+    while start < stop:
+        end = min(stop, (start // size + 1) * size)
+        yield start, end
+        start = end
+
+
+def ranks_of(environment: Mapping[str, str]) -> tuple[int, int, int]:
+    """Rank, their number, and rank on this machine, as torchrun or Slurm's srun tell them; (0, 1, 0) else."""
+    for rank, size, local in (
+        ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+        ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+    ):
+        if rank in environment and size in environment:
+            return int(environment[rank]), int(environment[size]), int(environment.get(local, 0))
+    return 0, 1, 0
+
+
+def join(rank: int, size: int) -> Ranks:
+    """Join the group that MASTER_ADDR and MASTER_PORT name. Raises DeviceError where it does not come about."""
+    if size == 1:
+        return Ranks()
+    if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
+        raise DeviceError(
+            f"this is process {rank} of {size} and MASTER_ADDR and MASTER_PORT are not set; start with torchrun, "
+            "or set them to the first machine's name and a free port"
+        )
+    # Between steps states are in main memory, and only their edges travel: gloo serves GPUs as well as CPUs.
+    with telling_lost_ranks():
+        distributed.init_process_group("gloo", rank=rank, world_size=size)
+    return Ranks(rank, size)
