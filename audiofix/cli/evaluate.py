@@ -94,6 +94,15 @@ def summary(path: options.Finished = Path("evaluation"), as_json: options.Json =
         evaluation_table.report(found, path)
 
 
+@app.command("report")
+def report(path: options.Finished = Path("evaluation")) -> None:
+    """Write report.html: tables, plots, and the best and worst tracks to listen to, all in one file."""
+    from audiofix.evaluation.report import write_report
+
+    file = write_report(path)
+    show.say(f"{file}, {file.stat().st_size / 1e6:.1f} MB")
+
+
 @app.command("systems")
 def systems() -> None:
     """List the systems that --system knows."""
@@ -140,7 +149,7 @@ def _evaluate(
         "sources": {group.name: group.source for group in groups}, "seconds": prepare.seconds,
         "rate": prepare.rate, "mono": prepare.mono, "peak": prepare.peak, "metrics": metrics,
         "seed": common["seed"], "prior": common["prior"], "draws": common["draws"],
-        "command": common["command"], **own,
+        "command": common["command"], "stem_names": common["stem_names"], **own,
     }  # fmt: skip
     shard = _shard(common["shard"])
     if common["dry_run"]:
@@ -196,6 +205,8 @@ def _specs(common: Mapping[str, Any], groups: Sequence[Group]) -> list[Spec]:
         "device": common["device"],
         "sources": {group.name: group.source for group in groups},
         "command": common["command"],
+        "stem_names": common["stem_names"],
+        "timeout": common["timeout"],
     }
     names = list(common["systems"] or ([] if common["command"] else ["audiofix"]))
     if common["command"] and "command" not in names:

@@ -54,6 +54,17 @@ CommandLine = Annotated[
     typer.Option("--command", metavar="TEMPLATE", show_default=False, rich_help_panel=_WHAT,
                  help='Any program as a system, such as "tool {in} {outdir}".'),
 ]  # fmt: skip
+StemNames = Annotated[
+    str | None,
+    typer.Option("--stem-names", metavar="SOURCE=FILE,...", show_default=False, rich_help_panel=_WHAT,
+                 help="What --command calls its files, where they have other names than the sources: "
+                 "speech=vocals,piano=drums+bass+other."),
+]  # fmt: skip
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="S", show_default=False, rich_help_panel=_WHAT,
+                 help="Seconds that --command may take for one track, 3600 unless given."),
+]  # fmt: skip
 Qualities = Annotated[
     str | None,
     typer.Option("--quality", metavar="A,B", show_default=False, rich_help_panel=_WHAT,
@@ -131,6 +142,8 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "sources": (Sources, None),
     "systems": (Systems, None),
     "command": (CommandLine, None),
+    "stem_names": (StemNames, None),
+    "timeout": (Timeout, None),
     "quality": (Qualities, None),
     "prior": (Prior, None),
     "draws": (Draws, None),

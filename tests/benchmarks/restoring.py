@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from audiofix.baselines.denoising import spectral_subtraction, wiener
 from audiofix.baselines.dequantising import dequantise_sparse
 from audiofix.baselines.upsampling import spectral_replication
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
+from audiofix.evaluation.systems.base import RESTORED, System, Task
 from audiofix.guesses import first_guess
 from audiofix.numerics.metrics import log_spectral_distance, snr
 from audiofix.operators.lowpass import decimate
@@ -145,15 +147,15 @@ def enhancers(wanted: bool) -> dict[str, Callable[[Tensor], Tensor]]:
     for peer in peers.PEERS if wanted else ():
         name = peer.what.split(",")[0]
         if name in ENHANCERS:
-            found[name] = peer.load(peers.fetch(peer, Path("benchmarks-out/peers")))
+            system = peer.load(peers.fetch(peer, Path("benchmarks-out/peers")))
+            found[name] = partial(enhanced, system)
     return found
 
 
-def best_delay(wave: Tensor, clip: Tensor) -> Tensor:
-    """A peer's output moved back by the delay, up to 512 samples, at which it fits best: (time,)."""
-    padded = torch.nn.functional.pad(wave, (0, 512))
-    moved = [padded[lag : lag + len(clip)] for lag in range(0, 513)]
-    return max(moved, key=lambda x: float((x * clip).sum()))
+def enhanced(system: System, noisy: Tensor) -> Tensor:
+    """(time,) to the speech in it."""
+    task = Task("denoise", "", audio(noisy), {RESTORED: noisy[None]}, RATE, (), 0)
+    return system.run(task)[RESTORED][0]
 
 
 def score(case: Case, qualities: list[str], draws: int | None, seed: int) -> dict[str, Any]:
@@ -225,7 +227,7 @@ def main() -> None:
                     if "waves" in one:
                         one |= snr_of_draws(case, clip, one.pop("waves"))
                     if task == "denoise" and domain == "speech":
-                        one |= {n: case.figure(best_delay(f(case.start), clip)) for n, f in others.items()}
+                        one |= {n: case.figure(f(case.start)) for n, f in others.items()}
                     found.append(one)
                 rows.append(
                     {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +233,37 @@ def test_stopped(run, tmp_path):
     assert run("evaluate", "summary").exit_code == 0
     assert run(*command).exit_code == 0
     assert len(rows()) == 3
+
+
+def test_any_program_with_names_of_its_own(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", 1)
+    tool = tmp_path / "tool.py"
+    tool.write_text(
+        "import pathlib, shutil, sys\n"
+        "for name in ('vocals', 'rest'):\n    shutil.copy(sys.argv[1], pathlib.Path(sys.argv[2], name + '.wav'))\n"
+    )
+    command = f"{sys.executable} {tool} {{in}} {{outdir}}"
+    result = run(
+        "evaluate", "folder", "set", "--command", command, *QUICK, "--stem-names", "speech=vocals,piano=rest"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert [row["scores"]["piano"]["si_sdr_improvement"] for row in rows()] == pytest.approx([0], abs=1e-4)
+    refused = run("evaluate", "folder", "set", "--command", command, *QUICK, "-o", "b", "--timeout", "0")
+    assert refused.exit_code == 2
+    assert "the timeout is 0 s" in refused.stderr
+    failed = run("evaluate", "folder", "set", "--command", command, *QUICK, "-o", "c")
+    assert failed.exit_code == 1
+    assert "no file named piano for the source piano: the tool left rest.wav, vocals.wav" in failed.stderr
+
+
+def test_a_report_of_what_was_evaluated(run, tmp_path):
+    trees.folder_tree(tmp_path / "set")
+    run("evaluate", "folder", "set", *SAME, *QUICK)
+    result = run("evaluate", "report")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("evaluation/report.html, ")
+    page = Path("evaluation/report.html").read_text(encoding="utf-8")
+    assert page.count("<audio ") == 2 * 5  # of two tracks what was recorded, two truths, two results
+    missing = run("evaluate", "report", "nowhere")
+    assert missing.exit_code == 3
+    assert "nowhere" in missing.stderr

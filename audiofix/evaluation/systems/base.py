@@ -80,6 +80,26 @@ class System(Protocol):
 # It imports what it needs when it is called, and raises SettingError with the command to install what is missing.
 SYSTEMS: dict[str, str] = {
     "audiofix": "audiofix.evaluation.systems.own:own",
+    "mixture": "audiofix.evaluation.systems.plain:mixture",
+    "unchanged": "audiofix.evaluation.systems.plain:unchanged",
+    "sinc": "audiofix.evaluation.systems.plain:sinc",
+    "ratio-mask": "audiofix.evaluation.systems.ratio_mask:oracle",
+    "hpss": "audiofix.evaluation.systems.spectral:hpss",
+    "nmf": "audiofix.evaluation.systems.spectral:nmf",
+    "nmf-oracle": "audiofix.evaluation.systems.spectral:nmf_oracle",
+    "spectral-replication": "audiofix.evaluation.systems.classical:make_spectral_replication",
+    "janssen": "audiofix.evaluation.systems.classical:make_janssen",
+    "a-spade": "audiofix.evaluation.systems.classical:make_spade",
+    "spline": "audiofix.evaluation.systems.classical:make_spline",
+    "autoregression": "audiofix.evaluation.systems.classical:make_autoregressive",
+    "wiener": "audiofix.evaluation.systems.classical:make_wiener",
+    "log-mmse": "audiofix.evaluation.systems.classical:make_log_mmse",
+    "spectral-subtraction": "audiofix.evaluation.systems.classical:make_spectral_subtraction",
+    "demucs": "audiofix.evaluation.systems.demucs:demucs",
+    "spleeter": "audiofix.evaluation.systems.spleeter:spleeter",
+    "dtln": "audiofix.evaluation.systems.dtln:dtln",
+    "gtcrn": "audiofix.evaluation.systems.gtcrn:gtcrn",
+    "command": "audiofix.evaluation.systems.command:command",
 }
 
 
@@ -87,8 +107,9 @@ def load_system(name: str, options: Mapping[str, Any] | None = None) -> System:
     """The system of that name, made with those of the options that its factory takes.
 
     Options are `quality`, `prior`, `draws`, `device`, `sources` (name in `Task.clean` to source of a model, such
-    as {"drums+bass+other": "piano"}), and `command` (a template: "tool {in} {outdir}"); None is not handed on.
-    A name with a colon is itself "module:factory", for systems of one's own. Raises SettingError.
+    as {"drums+bass+other": "piano"}), `command` (a template: "tool {in} {outdir}"), `stem_names` and `timeout`
+    for it; None is not handed on. A name with a colon is itself "module:factory", for systems of one's own.
+    Raises SettingError.
     """
     if name not in SYSTEMS and ":" not in name:
         raise SettingError(
