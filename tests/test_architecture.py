@@ -56,7 +56,8 @@ ALLOWED["api"] = {*WORKERS, "setup", "reporting", "checks"}
 ALLOWED["tools"] = {*WORKERS, "choosing", "likeness"}
 ALLOWED["repair"] = {*WORKERS, "tools"}
 ALLOWED["costing"] = {*WORKERS, "tools", "repair"}
-ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", ""}
+ALLOWED["batch"] = {*BASE, "audio"}
+ALLOWED["cli"] = {*WORKERS, "training", "api", "repair", "costing", "batch", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import output, show, targets
+from audiofix.cli import many, output, show, targets
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 from audiofix.faultlist import Wanted
@@ -41,37 +42,45 @@ class Job:
     dry_run: bool = False
     overwrite: bool = False
     confirm: Confirm | None = None
+    wish: many.Many | None = None
+    stage: many.Stage | None = None
 
 
 def run(paths: Sequence[Path], job: Job) -> None:
     """Restore files and folders of files. Raises the error of the only file, or one that names all that failed."""
+    if job.wish and job.wish.wanted(paths):
+        from audiofix.cli.works import Restoring
+
+        many.run(paths, Restoring(job), job.wish)
+        return
     files = targets.audio_files(paths)
     places = targets.destinations(files, job.destination)
     if job.reference and len(files) > 1:
         raise SettingError(f"--reference is for one file and {len(files)} are given; give one at a time")
     given = [*files, *(file for file in (job.reference, job.gaps_file, job.noise_profile) if file)]
-    for_each(files, lambda path: _one(path, places[path], given, job), job.dry_run)
+    for_each(files, lambda path: restore_one(path, places[path], given, job), job.dry_run)
 
 
-def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
+def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dict[str, Any] | None:
+    """Restore one file, write, and say what was done, with a stage nothing; the report where it was done."""
     from audiofix.audio.files import read_audio
     from audiofix.runtime.memory import keep_freed_memory
 
     audio = read_audio(path, finite=False)
     resolved = _resolve(audio, path, job)
     if resolved is None:
-        return
+        return None
     more = [".png"] if job.plot else []
     more += [f".baseline{suffix}" for suffix in sorted(targets.SUFFIXES)] if job.compare else []
-    targets.check_before(place, given, audio, job.overwrite, more)
+    targets.check_before(place, given, audio, job.overwrite, more, job.stage is None)
     clean = _reference(audio, job)
     keep_freed_memory()
     if job.dry_run:
         _tell_cost(audio, path, place, resolved, job)
-        return
+        return None
     from audiofix.repair import restore
 
-    with show.progress_bar(path.name) as progress:
+    with show.progress_bar(path.name) if job.stage is None else contextlib.nullcontext() as progress:
         result = restore(audio, resolved.faults, **job.settings, progress=progress)
     report = {**result.report, "task": job.task, "evidence": resolved.evidence}
     with path.open("rb") as file:
@@ -79,10 +88,13 @@ def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
     report["input"] |= {"path": str(path), "sha256": sha256}
     report["scores"] = _scores(audio, result.audio, clean)
     _write(audio, result, resolved, place, clean, job, report)
+    if job.stage is not None:
+        return report
     if job.as_json:
         show.say(output.dump_json(report))
     else:
         show.restoration(report)
+    return report
 
 
 def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
@@ -92,7 +104,7 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
     if job.wanted is None:
         wanted, resolved = examine(audio)
         listed = " | ".join(one.kind for one in wanted)
-        if not job.as_json:
+        if job.stage is None and not job.as_json:
             for line in resolved.evidence:
                 show.say(f"{path.name}: {line}")
         if not wanted:
@@ -109,7 +121,7 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
             return None
         return resolved
     resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(audio, job))
-    if not job.as_json:
+    if job.stage is None and not job.as_json:
         for line in resolved.evidence:
             show.say(f"{path.name}: {line}")
     if not resolved.faults and job.settings.get("to_rate") is None:
@@ -120,8 +132,9 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
 
 def _leave(path: Path, job: Job, resolved: Resolved, why: str) -> None:
     """Say that nothing was written, and why: a line of text or of JSON."""
-    if not job.as_json:
-        show.say(f"{path.name}: {why}")
+    if not job.as_json or job.stage is not None:
+        if job.stage is None:
+            show.say(f"{path.name}: {why}")
         return
     found: dict[str, Any] = {"task": job.task, "input": {"path": path}, "faults": [], "output": None}
     show.say(output.dump_json({**found, "evidence": resolved.evidence, "notes": [why]}))
@@ -195,7 +208,10 @@ def _write(
     """The restored file, its draws, baseline and picture, and the report; what was written is added to that."""
     from audiofix.audio.files import output_format, peak_of, quantise, write_audio, write_bytes_atomically
 
-    restored = result.audio
+    restored, home = result.audio, place.parent
+    if job.stage is not None:
+        home, report["batch"] = job.stage.part, job.stage.stamp
+        home.mkdir(parents=True)
     like = _like(restored, resolved)
     base = None
     if job.compare:
@@ -211,10 +227,11 @@ def _write(
         container, subtype, suffix = output_format(like, peak_of(one.samples, like.subtype))
         # A suffix that was wanted stays, as long as it says what is inside.
         wanted = place.suffix.lower()
-        file = place.parent / (stem + (place.suffix if _ALIASES.get(wanted, wanted) == suffix else suffix))
+        name = stem + (place.suffix if _ALIASES.get(wanted, wanted) == suffix else suffix)
         samples = quantise(one.samples, subtype)
-        write_audio(file, dataclasses.replace(one, samples=samples, container=container, subtype=subtype))
-        return str(file)
+        as_file = dataclasses.replace(one, samples=samples, container=container, subtype=subtype)
+        write_audio(home / name, as_file)
+        return str(place.parent / name)
 
     files = {"restored": written(restored, place.stem)}
     for number, draw in enumerate(result.draws, 1):
@@ -225,12 +242,14 @@ def _write(
         from audiofix.cli.picture import save_restoration
 
         files["picture"] = str(place.parent / f"{place.stem}.png")
-        save_restoration(Path(files["picture"]), _at(audio, restored), restored.samples, restored.sample_rate)
+        picture = home / Path(files["picture"]).name
+        save_restoration(picture, _at(audio, restored), restored.samples, restored.sample_rate)
     files["report"] = str(place.parent / f"{place.stem}.report.json")
     container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
     report["notes"] += _format_notes(audio, restored, (container, subtype), place, Path(files["restored"]))
     report["output"] = {"files": files, "container": container, "subtype": subtype}
-    write_bytes_atomically(Path(files["report"]), (output.dump_json(report, indent=2) + "\n").encode())
+    text = output.dump_json(report, indent=2) + "\n"
+    write_bytes_atomically(home / f"{place.stem}.report.json", text.encode())
 
 
 def _like(restored: Audio, resolved: Resolved) -> Audio:

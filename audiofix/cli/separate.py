@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import inputs, options, output, show
+from audiofix.cli import inputs, many, options, output, show
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 
 if TYPE_CHECKING:
     from audiofix.api import Separation
+    from audiofix.cli.many import Stage
     from audiofix.types import Audio
 
 MOST_DRAWS = 4  # that any quality makes by itself
@@ -34,6 +36,7 @@ class Job:
     dry_run: bool
     spread: bool
     init: Path | None
+    stage: Stage | None = None
 
 
 def separate(
@@ -58,6 +61,11 @@ def separate(
     dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
     _debug: options.Debug = False,
+    recursive: many.Recursive = False,
+    jobs: many.Jobs = None,
+    engine: many.Engine = "local",
+    shard: many.Shard = None,
+    retry_failed: many.RetryFailed = False,
 ) -> None:
     """Separate mixtures into their sources: DIR/MIX/SOURCE.wav and a report.json to repeat it by."""
     if spread and draws is None:
@@ -80,12 +88,19 @@ def separate(
     }
     names = inputs.stem_names(inputs.source_list(sources))
     references = inputs.reference_list(reference or [], names)
-    inputs.refuse_confusion(mixtures, references, parent)
     job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init)
-    for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+    wish = many.Many(recursive, jobs, engine, shard, retry_failed)
+    if wish.wanted(mixtures):
+        from audiofix.cli.works import Separating
+
+        many.run(mixtures, Separating(job), wish)
+        return
+    inputs.refuse_confusion(mixtures, references, parent)
+    for_each(mixtures, lambda mixture: separate_one(mixture, job), dry_run)
 
 
-def _separate_one(path: Path, job: Job) -> None:
+def separate_one(path: Path, job: Job) -> dict[str, Any] | None:
+    """Separate one mixture, write, and say what was done, with a stage nothing; the report where it was done."""
     from audiofix import api
     from audiofix.audio.files import bytes_needed, read_audio
     from audiofix.runtime.memory import keep_freed_memory
@@ -108,17 +123,20 @@ def _separate_one(path: Path, job: Job) -> None:
             show.say(output.dump_json({"path": path, "sha256": sha256, **dataclasses.asdict(planned)}))
         else:
             show.plan(planned, folder)
-        return
-    with show.progress_bar(path.name) as progress:
+        return None
+    with show.progress_bar(path.name) if job.stage is None else contextlib.nullcontext() as progress:
         result = api.separate(
             mixture, job.sources, **job.settings, references=references, init=init, progress=progress
         )
     report = _completed(result.report, path, sha256, job, begun)
     _write(mixture, result, folder, job, report)
+    if job.stage is not None:
+        return report
     if job.as_json:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
+    return report
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:
@@ -151,7 +169,12 @@ def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: d
         }
         (part / output.REPORT).write_text(output.dump_json(report, indent=2) + "\n", encoding="utf-8")
 
-    output.publish(folder, fill, job.overwrite)
+    if job.stage is not None:
+        report["batch"] = job.stage.stamp
+        job.stage.part.mkdir(parents=True)
+        fill(job.stage.part)
+    else:
+        output.publish(folder, fill, job.overwrite)
 
 
 def write_spread(part: Path, draws: Sequence[Mapping[str, Audio]], mixture: Audio) -> list[str]:

@@ -7,12 +7,14 @@ one folder per model, or is itself a model. Nothing here imports torch before a 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import torch
 
 ENVIRONMENT = "AUDIOFIX_MODELS"
+# Priors by folder, hash, device and precision while `keeping_models` is open; else None.
+_KEPT: ContextVar[dict[tuple[str, str, str, bool], Any] | None] = ContextVar("kept models", default=None)
 
 FAMILIES: dict[str, Callable[..., Any]] = {
     "wavenet": build_wavenet,
@@ -131,7 +135,23 @@ def load_prior(
     Raises ModelError when it is unknown or not what its card says, DeviceError when it does not fit the device.
     """
     card, home = resolve_model(name_or_folder, folder)
-    return _build(card, home, device, bf16)
+    kept = _KEPT.get()
+    if kept is None:
+        return _build(card, home, device, bf16)
+    key = str(home), model_hash(card), str(device), bf16
+    if key not in kept:
+        kept[key] = _build(card, home, device, bf16)
+    return kept[key]
+
+
+@contextlib.contextmanager
+def keeping_models() -> Iterator[None]:
+    """Load each model once while this is open, for many files in one process; priors hold no state."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 def resolve_model(name_or_folder: str | Path, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
@@ -208,6 +228,7 @@ __all__ = [
     "Found",
     "export_model",
     "find_model",
+    "keeping_models",
     "list_models",
     "load_prior",
     "model_folders",
