@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -54,9 +54,12 @@ def claimed(folder: Path, name: str, wait: bool) -> Iterator[Claim | None]:
             lock.unlink(missing_ok=True)  # held still: who waits for it looks for the new one
 
 
-def sweep(folder: Path) -> list[str]:
-    """Clear away what processes that died had begun, but for the notes; the names of what they were at."""
-    names = []
+def sweep(folder: Path, finished: Container[str] = ()) -> set[str]:
+    """Clear away what processes that died had begun; the names of what they were at.
+
+    Their notes stay, for whoever takes that up, but those of what is `finished`.
+    """
+    names = set()
     for note in sorted((folder / HIDDEN).glob("*.json")):
         try:
             name = json.loads(note.read_text(encoding="utf-8"))["name"]
@@ -64,7 +67,9 @@ def sweep(folder: Path) -> list[str]:
             continue
         with contextlib.suppress(Timeout, OSError), locked(_files(folder, name)[0], 0):
             _clear(folder / PurePosixPath(name).parent / f".audiofix-{key_of(name)}.part")
-            names.append(name)
+            names.add(name)
+            if name in finished:
+                note.unlink(missing_ok=True)
     return names
 
 

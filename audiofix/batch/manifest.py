@@ -88,7 +88,7 @@ class Manifest:
                     if file.write(data) != len(data):
                         raise OSError(errno.ENOSPC, "only part of a line reached the disk")
                     os.fsync(file.fileno())
-                except BaseException:
+                except OSError:
                     file.truncate(end)
                     raise
         except OSError as error:

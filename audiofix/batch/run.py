@@ -44,8 +44,9 @@ def work_through(run: Run, items: Sequence[Item], engine: str, jobs: int | None)
     check_folder(run.folder)
     lines, marks = history(run.folder, frozenset(item.name for item in items))
     run = replace(run, marks=marks)
+    finished: set[str] = set()
     try:
-        sweep(run.folder)
+        left = sweep(run.folder)
         doing = []
         for item in items:
             earlier = parse(lines.pop(item.name, b""))
@@ -58,13 +59,14 @@ def work_through(run: Run, items: Sequence[Item], engine: str, jobs: int | None)
             for record in records:
                 if record.status == "busy":
                     busy.add(record.name)
-                else:
-                    yield record
+                    continue
+                finished |= left & {record.name}
+                yield record
         if busy:
             rest = [task for task in doing if task.item.name in busy]
             yield from _engine(replace(run, wait=True), rest, engine, jobs)
     finally:
-        sweep(run.folder)
+        sweep(run.folder, finished)
         leave(run.folder)
 
 

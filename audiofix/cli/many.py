@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audiofix.batch.run import Tally
     from audiofix.batch.work import Work
 
-_PANEL = "Many files: also begun by a folder or a quoted glob. What is done already is skipped"
+_PANEL = "Many files: a folder, a quoted glob, or any of these"
 _NAMED = 20  # failures that are told one by one; the rest is counted
 _LINE_EVERY = 60.0  # s between lines of progress where there is no terminal
 
@@ -65,7 +65,9 @@ Shard = Annotated[
 RetryFailed = Annotated[
     bool,
     typer.Option(
-        "--retry-failed", help="Try again what the manifest says has failed.", rich_help_panel=_PANEL
+        "--retry-failed",
+        help="Try again what has failed. What is done is skipped, unless recording or settings changed.",
+        rich_help_panel=_PANEL,
     ),
 ]
 MANY: Mapping[str, tuple[Any, Any]] = {

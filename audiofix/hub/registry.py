@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import torch
 
 ENVIRONMENT = "AUDIOFIX_MODELS"
-# Priors by folder, hash, device and precision while `keeping_models` is open; else None.
-_KEPT: ContextVar[dict[tuple[str, str, str, bool], Any] | None] = ContextVar("kept models", default=None)
+# What was found and loaded while `keeping_models` is open; else None.
+_KEPT: ContextVar[dict[Hashable, Any] | None] = ContextVar("kept models", default=None)
 
 FAMILIES: dict[str, Callable[..., Any]] = {
     "wavenet": build_wavenet,
@@ -64,9 +64,15 @@ def model_folders(folder: Path | str | None = None) -> list[Path]:
 
 def scan_models(folder: Path | str | None = None) -> Found:
     """All models that can be found; a folder or card that cannot be used is a problem, not an error."""
+    roots = model_folders(folder)
+    found: Found = _once(("found", *roots), lambda: _scan(roots))
+    return found
+
+
+def _scan(roots: Sequence[Path]) -> Found:
     models: dict[str, tuple[ModelCard, Path]] = {}
     problems: dict[Path, ModelError] = {}
-    for root in model_folders(folder):
+    for root in roots:
         try:
             homes = _homes(root)
         except OSError as error:
@@ -135,23 +141,27 @@ def load_prior(
     Raises ModelError when it is unknown or not what its card says, DeviceError when it does not fit the device.
     """
     card, home = resolve_model(name_or_folder, folder)
-    kept = _KEPT.get()
-    if kept is None:
-        return _build(card, home, device, bf16)
     key = str(home), model_hash(card), str(device), bf16
-    if key not in kept:
-        kept[key] = _build(card, home, device, bf16)
-    return kept[key]
+    return _once(key, lambda: _build(card, home, device, bf16))
 
 
 @contextlib.contextmanager
 def keeping_models() -> Iterator[None]:
-    """Load each model once while this is open, for many files in one process; priors hold no state."""
+    """Search and load each model once while this is open, for many files in one process; priors hold no state."""
     token = _KEPT.set({})
     try:
         yield
     finally:
         _KEPT.reset(token)
+
+
+def _once(key: Hashable, make: Callable[[], Any]) -> Any:
+    kept = _KEPT.get()
+    if kept is None:
+        return make()
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
 
 
 def resolve_model(name_or_folder: str | Path, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
