@@ -34,8 +34,8 @@ class Record:
     path: str = ""
     sha256: str | None = None
     settings: str = ""
-    outputs: Sequence[Mapping[str, Any]] = ()
-    models: Sequence[Mapping[str, str]] = ()
+    outputs: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    models: Sequence[Mapping[str, str]] = field(default_factory=list)
     audio_seconds: float = 0.0
     seconds: float = 0.0
     error: str | None = None

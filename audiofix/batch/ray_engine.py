@@ -14,25 +14,34 @@ from audiofix.errors import SettingError
 if TYPE_CHECKING:
     import ray as ray_module
 
+OBJECT_STORE = 100_000_000  # bytes; only names and records travel
 PASSED_ON = ("AUDIOFIX_MODELS",)  # variables that workers on other nodes need too
 
 
 def actors(run: Run, tasks: Sequence[Task], jobs: int | None) -> Generator[Record]:
     """Records as files are finished, by `jobs` actors; None: one for each GPU of the cluster, else for each node.
 
-    The cluster is the one that RAY_ADDRESS names, else one is started on this machine. All nodes see the same
-    files under the same paths. Raises SettingError where Ray is not installed or gives no place to an actor.
+    The cluster is the one that RAY_ADDRESS names or that runs here, else one is started on this machine. All nodes
+    see the same files under the same paths. Raises SettingError where Ray is not installed or has no cores.
     """
     ray = import_ray()
     own = not ray.is_initialized()
     if own:
-        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        ray.init(log_to_driver=False, logging_level="error", runtime_env={"env_vars": passed})
+        _connect(ray)
     try:
         yield from _through(ray, run, tasks, jobs)
     finally:
         if own:
             ray.shutdown()
+
+
+def _connect(ray: Any) -> None:
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    quiet = {"log_to_driver": False, "logging_level": "error", "runtime_env": {"env_vars": passed}}
+    try:
+        ray.init(address="auto", **quiet)
+    except ConnectionError:
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
 
 
 def _through(ray: Any, run: Run, tasks: Sequence[Task], jobs: int | None) -> Generator[Record]:

@@ -213,7 +213,8 @@ class Restoring(_Works):
         report = repair.restore_one(item.path, target, given, job)
         if report is None:
             return Made([])
-        names = sorted((file.name for file in part.iterdir()), key=lambda name: name.endswith(".report.json"))
+        names = sorted(file.name for file in part.iterdir())
+        names.sort(key=lambda name: name.endswith(".report.json"))  # last: where it is, all is
         return Made([(part / name, target.parent / name) for name in names], report["models"])
 
     def found(self, item: Item, sha256: str) -> Made | None:
