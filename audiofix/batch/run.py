@@ -52,6 +52,8 @@ def work_through(run: Run, items: Sequence[Item], engine: str, jobs: int | None)
             earlier = parse(lines.pop(item.name, b""))
             if item.refused is None:
                 doing.append(Task(item, earlier))
+            elif earlier is not None and earlier.error == item.refused:
+                yield earlier
             else:
                 yield Worker(run).give_up(item, item.refused, SettingError.exit_status)
         busy = set()

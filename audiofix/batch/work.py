@@ -92,7 +92,7 @@ class Worker:
             os.chdir(folder)
         self.run, self.threads, self.place = run, threads, place
         self.manifest = manifest_of(run)
-        self.tail = Tail(run.folder, run.marks)
+        self.tail = Tail(run.folder, {run.manifest: 0, **run.marks})
         self.open = contextlib.ExitStack()
         self.begun = False
 
@@ -177,7 +177,7 @@ class Worker:
             return self._failed(item, sha256, str(refusal(item.path, error)), OutputError.exit_status)
         except Exception as error:
             text = (
-                f"unexpected {type(error).__name__}: {error}; a fault of audiofix, add --debug to see where"
+                f"unexpected {type(error).__name__}: {error}; a fault of audiofix, try it alone with --debug"
             )
             return self._failed(item, sha256, text, AudiofixError.exit_status)
 

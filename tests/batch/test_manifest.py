@@ -79,6 +79,8 @@ def test_the_last_word_counts():
     assert tail.find("a") is None
     one.append(record("a"))
     assert tail.find("a") == record("a")
+    manifest(name_of((1, 9))).append(record("b"))  # by a run that began later
+    assert tail.find("b") == record("b")
 
 
 def test_a_disk_that_takes_part_of_a_line(monkeypatch):
