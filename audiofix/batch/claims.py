@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import Timeout
 
+from audiofix.batch.guard import Guard
 from audiofix.batch.manifest import HIDDEN, locked
 from audiofix.batch.plan import key_of
 
@@ -30,10 +31,11 @@ class Claim:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, name: str, wait: bool) -> Iterator[Claim | None]:
+def claimed(folder: Path, name: str, wait: bool, guard: Guard) -> Iterator[Claim | None]:
     """Hold the claim on an item of a folder of results; None where another process has it, unless we `wait`.
 
-    Whatever ends the block but death clears the part and the note. Raises OSError.
+    Signals wait but where the guard is set free. Whatever ends the block but death clears the part and the note.
+    Raises OSError.
     """
     lock, note = _files(folder, name)
     part = folder / PurePosixPath(name).parent / f".audiofix-{key_of(name)}.part"
@@ -43,6 +45,7 @@ def claimed(folder: Path, name: str, wait: bool) -> Iterator[Claim | None]:
         except Timeout:
             yield None
             return
+        held.enter_context(guard.hold())
         interrupted = note.exists()
         _clear(part)
         note.write_text(json.dumps({"name": name}), encoding="utf-8")

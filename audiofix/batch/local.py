@@ -11,8 +11,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
+from audiofix.batch.guard import Guard
 from audiofix.batch.manifest import Record
 from audiofix.batch.work import Run, Task, Worker
 
@@ -22,12 +22,10 @@ PATIENCE = 20.0  # s that a worker has to clear away what it was at
 
 def here(run: Run, tasks: Sequence[Task]) -> Generator[Record]:
     """One after the other, in this process."""
-    worker = Worker(run)
-    try:
+    guard = Guard()
+    with contextlib.closing(Worker(run, guard=guard)) as worker, guard.handling("SIGINT", "SIGTERM"):
         for task in tasks:
             yield worker.do(task)
-    finally:
-        worker.close()
 
 
 @dataclass
@@ -91,37 +89,21 @@ def cores() -> int:
 
 def serve(pipe: Connection, run: Run, threads: int, place: int) -> None:
     """What a worker process does: files come in through the pipe, records go out; it ends with the pipe."""
-    stop = _Stop()
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, stop)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)  # for libraries that are loaded from here on
-    worker = Worker(run, threads, place)
-    try:
-        while True:
-            task: Task | None = pipe.recv()
-            if task is None:
-                return
-            pipe.send(worker.do(task))
-    except KeyboardInterrupt:
-        with contextlib.suppress(OSError):
-            pipe.send(None)
-    except (EOFError, OSError):  # whoever started this process has gone: what it was at is finished
-        return
-    finally:
-        worker.close()
-
-
-class _Stop:
-    """The first signal interrupts, further ones let what that began be finished."""
-
-    def __init__(self) -> None:
-        self.heard = False
-
-    def __call__(self, *_: Any) -> None:
-        if not self.heard:
-            self.heard = True
-            raise KeyboardInterrupt
+    guard = Guard()
+    with contextlib.closing(Worker(run, threads, place, guard=guard)) as worker, guard.handling("SIGTERM"):
+        try:
+            while True:
+                task: Task | None = pipe.recv()
+                if task is None:
+                    return
+                pipe.send(worker.do(task))
+        except KeyboardInterrupt:
+            with contextlib.suppress(OSError):
+                pipe.send(None)
+        except (EOFError, OSError):  # whoever started this process has gone: what it was at is finished
+            return
 
 
 def _start(run: Run, threads: int, place: int) -> Lane:

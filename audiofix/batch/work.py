@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from audiofix.batch.claims import Claim, claimed, publish
+from audiofix.batch.guard import Guard
 from audiofix.batch.manifest import Manifest, Record, Tail
 from audiofix.batch.plan import Item
 from audiofix.errors import AudiofixError, OutputError
@@ -85,13 +86,18 @@ class Worker:
     """Works on files, one after the other; its session begins with the first that is not done already."""
 
     def __init__(
-        self, run: Run, threads: int | None = None, place: int = 0, folder: str | None = None
+        self,
+        run: Run,
+        threads: int | None = None,
+        place: int = 0,
+        folder: str | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """folder: where paths begin, for a worker that was started elsewhere."""
         if folder is not None:
             os.chdir(folder)
         self.run, self.threads, self.place = run, threads, place
-        self.manifest = manifest_of(run)
+        self.guard, self.manifest = guard or Guard(), manifest_of(run)
         self.tail = Tail(run.folder, {run.manifest: 0, **run.marks})
         self.open = contextlib.ExitStack()
         self.begun = False
@@ -109,7 +115,7 @@ class Worker:
         if known is not None:
             return known
         try:
-            with claimed(self.run.folder, item.name, self.run.wait) as claim:
+            with claimed(self.run.folder, item.name, self.run.wait, self.guard) as claim:
                 if claim is None:
                     return self._record(item, sha256, "busy")
                 meanwhile = self.tail.find(item.name)
@@ -133,7 +139,10 @@ class Worker:
         """Write down that a file failed, without trying."""
         sha256 = _digest(item.path)
         record = self._failed(item, sha256, why, status)
-        with contextlib.suppress(AudiofixError, OSError), claimed(self.run.folder, item.name, True):
+        with (
+            contextlib.suppress(AudiofixError, OSError),
+            claimed(self.run.folder, item.name, True, self.guard),
+        ):
             self.manifest.append(record)
         return record
 
@@ -158,7 +167,8 @@ class Worker:
         mine = before is not None and before.status == "done" and before.task == self.run.work.task
         replaces = self.run.overwrite or claim.interrupted or mine
         if not self.begun:
-            self.open.enter_context(self.run.work.session(self.threads))
+            with self.guard.free():
+                self.open.enter_context(self.run.work.session(self.threads))
             self.begun = True
         began = time.monotonic()
         record = self._made(item, sha256, claim.part, replaces)
@@ -166,7 +176,8 @@ class Worker:
 
     def _made(self, item: Item, sha256: str | None, part: Path, replaces: bool) -> Record:
         try:
-            made = self.run.work.do(item, part, replaces, self.place)
+            with self.guard.free():
+                made = self.run.work.do(item, part, replaces, self.place)
             publish(made.moves)
             return self._record(item, sha256, "done" if made.moves else "unchanged", made)
         except AudiofixError as error:
