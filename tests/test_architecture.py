@@ -63,8 +63,9 @@ ALLOWED["repair"] = {*WORKERS, "tools", "preparing"}
 ALLOWED["costing"] = {*WORKERS, "tools", "preparing", "repair"}
 ALLOWED["datasets"] = {*BASE, "audio"}
 ALLOWED["evaluation"] = {*WORKERS, "choosing", "tools", "api", "repair", "datasets"}
+ALLOWED["batch"] = {*BASE, "audio"}
 FRONT = {"api", "drawing", "longfile", "preparing", "repair", "costing"}
-ALLOWED["cli"] = {*WORKERS, *FRONT, "training", "datasets", "evaluation", ""}
+ALLOWED["cli"] = {*WORKERS, *FRONT, "training", "datasets", "evaluation", "batch", ""}
 ALLOWED[""] = {"api", "repair", "hub", "types"}  # audiofix/__init__.py
 ALLOWED["__main__"] = {"cli"}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audiofix.cli import options
+from audiofix.cli.many import MANY, Many
 from audiofix.cli.repair import Job
 from audiofix.faultlist import AUTO, Wanted
 
@@ -29,6 +30,7 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "dry_run": (options.DryRun, False),
     "overwrite": (options.Overwrite, False),
     "debug": (options.Debug, False),
+    **MANY,
 }
 SAMPLING = ("quality", "prior", "draws", "mean", "seed", "device")
 
@@ -46,7 +48,8 @@ def restoring(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
-        command(**given)
+        wish = Many(**{name: given.pop(name) for name in MANY})
+        command(**given, wish=wish)
 
     wrapper.__signature__ = inspect.Signature([*shown, *added])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in (*shown, *added)}

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiofix.cli import output, show
-from audiofix.cli.scaling import Scale
 from audiofix.errors import InputError, SettingError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def wanted(path: Path, job: Job) -> bool:
     return True
 
 
-def separate_long(path: Path, job: Job) -> None:
+def separate_long(path: Path, job: Job) -> dict[str, Any] | None:
     """As the command does with what fits into memory, but for draws, of which only the mean is written."""
     from audiofix.audio.files import bytes_needed
     from audiofix.audio.streaming import outline
@@ -80,7 +79,7 @@ def separate_long(path: Path, job: Job) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=".audiofix-", suffix=".part", dir=folder.parent) as scratch,
-        saving(folder, path, job.scale) as (place, progress),
+        saving(folder, path, job) as (place, progress),
     ):
         result = separate_file(
             path,
@@ -92,12 +91,17 @@ def separate_long(path: Path, job: Job) -> None:
             **job.settings,
         )
         if not place.ranks.first:
-            return
+            return None
         report = {**result.report, "input": {**result.report["input"], "path": str(path), "sha256": sha256}}
         if report["settings"]["draws"] > 1:
             report["notes"] += [
                 "of a recording that is worked on from the disk only the mean of the draws is written"
             ]
+        if job.stage is not None:
+            report["batch"] = job.stage.stamp
+            job.stage.part.mkdir(parents=True)
+            write(job.stage.part, path, result, job.residual, folder, report)
+            return report
         output.publish(
             folder, lambda part: write(part, path, result, job.residual, folder, report), job.overwrite
         )
@@ -106,15 +110,19 @@ def separate_long(path: Path, job: Job) -> None:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
+    return report
 
 
 @contextlib.contextmanager
-def saving(folder: Path, path: Path, scale: Scale) -> Iterator[tuple[Place, Callable[..., None] | None]]:
+def saving(folder: Path, path: Path, job: Job) -> Iterator[tuple[Place, Callable[..., None] | None]]:
     """Where a run saves itself, and its progress bar; an interrupt says how to go on."""
     from audiofix.drawing import Place
     from audiofix.runtime.ranks import Ranks
 
-    ranks = scale.ranks or Ranks()
+    if job.stage is not None:  # one of many files: what tells of them all does it
+        yield Place(), None
+        return
+    scale, ranks = job.scale, job.scale.ranks or Ranks()
     place = Place(ranks, checkpoints=_saved_at(folder), resume=scale.resume, every=scale.save_every)
     try:
         with show.progress_bar(path.name) if ranks.first else contextlib.nullcontext() as progress:

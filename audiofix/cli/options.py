@@ -17,7 +17,7 @@ def _remember_debug(context: typer.Context, value: bool) -> bool:
     return value
 
 
-Mixtures = Annotated[list[Path], typer.Argument(metavar="MIX", help="Mixtures to separate.")]
+Mixtures = Annotated[list[Path], typer.Argument(metavar="MIX", help="Mixtures, folders, quoted globs.")]
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="As `audiofix models list` has it.")]
 SomeModel = Annotated[
     str | None, typer.Argument(metavar="NAME", help="One model; without it, all.", show_default=False)
@@ -196,7 +196,7 @@ References = Annotated[
 ]
 
 Files = Annotated[
-    list[Path], typer.Argument(metavar="FILE", help="Recordings, or folders of them.", show_default=False)
+    list[Path], typer.Argument(metavar="FILE", help="Recordings, folders, quoted globs.", show_default=False)
 ]
 Restored = Annotated[
     Path,

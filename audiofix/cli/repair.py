@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import output, show, targets
+from audiofix.cli import many, output, show, targets
+from audiofix.cli.formats import ALIASES, format_aimed_at, format_notes
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 from audiofix.faultlist import Wanted
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from audiofix.types import Audio
 
 Confirm = Callable[[str], bool]
-
-_ALIASES = {".m4b": ".m4a", ".aif": ".aiff", ".aifc": ".aiff", ".oga": ".ogg", ".wave": ".wav"}
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,27 @@ class Job:
     dry_run: bool = False
     overwrite: bool = False
     confirm: Confirm | None = None
+    wish: many.Many | None = None
+    stage: many.Stage | None = None
 
 
 def run(paths: Sequence[Path], job: Job) -> None:
     """Restore files and folders of files. Raises the error of the only file, or one that names all that failed."""
+    if job.wish and job.wish.wanted(paths):
+        from audiofix.cli.works import Restoring
+
+        many.run(paths, Restoring(job), job.wish)
+        return
     files = targets.audio_files(paths)
     places = targets.destinations(files, job.destination)
     if job.reference and len(files) > 1:
         raise SettingError(f"--reference is for one file and {len(files)} are given; give one at a time")
     given = [*files, *(file for file in (job.reference, job.gaps_file, job.noise_profile) if file)]
-    for_each(files, lambda path: _one(path, places[path], given, job), job.dry_run)
+    for_each(files, lambda path: restore_one(path, places[path], given, job), job.dry_run)
 
 
-def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
+def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dict[str, Any] | None:
+    """Restore one file, write, and say what was done, with a stage nothing; the report where it was done."""
     from audiofix.audio.files import read_audio
     from audiofix.preparing import refuse_short
     from audiofix.runtime.memory import keep_freed_memory
@@ -62,18 +70,18 @@ def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
     refuse_short(audio)  # before anything else is found to be wrong with it
     resolved = _resolve(audio, path, job)
     if resolved is None:
-        return
+        return None
     more = [".png"] if job.plot else []
     more += [f".baseline{suffix}" for suffix in sorted(targets.SUFFIXES)] if job.compare else []
-    targets.check_before(place, given, audio, job.overwrite, more)
+    targets.check_before(place, given, audio, job.overwrite, more, job.stage is None)
     clean = _reference(audio, job)
     keep_freed_memory()
     if job.dry_run:
         _tell_cost(audio, path, place, resolved, job)
-        return
+        return None
     from audiofix.repair import restore
 
-    with show.progress_bar(path.name) as progress:
+    with show.progress_bar(path.name) if job.stage is None else contextlib.nullcontext() as progress:
         result = restore(audio, resolved.faults, **job.settings, progress=progress)
     report = {**result.report, "task": job.task, "evidence": resolved.evidence}
     with path.open("rb") as file:
@@ -81,10 +89,13 @@ def _one(path: Path, place: Path, given: Sequence[Path], job: Job) -> None:
     report["input"] |= {"path": str(path), "sha256": sha256}
     report["scores"] = _scores(audio, result.audio, clean)
     _write(audio, result, resolved, place, given, clean, job, report)
+    if job.stage is not None:
+        return report
     if job.as_json:
         show.say(output.dump_json(report))
     else:
         show.restoration(report)
+    return report
 
 
 def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
@@ -94,7 +105,7 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
     if job.wanted is None:
         wanted, resolved = examine(audio)
         listed = " | ".join(one.kind for one in wanted)
-        if not job.as_json:
+        if job.stage is None and not job.as_json:
             for line in resolved.evidence:
                 show.say(f"{path.name}: {line}")
         if not wanted:
@@ -111,7 +122,7 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
             return None
         return resolved
     resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(audio, job))
-    if not job.as_json:
+    if job.stage is None and not job.as_json:
         for line in resolved.evidence:
             show.say(f"{path.name}: {line}")
     if not resolved.faults and job.settings.get("to_rate") is None:
@@ -122,8 +133,9 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
 
 def _leave(path: Path, job: Job, resolved: Resolved, why: str) -> None:
     """Say that nothing was written, and why: a line of text or of JSON."""
-    if not job.as_json:
-        show.say(f"{path.name}: {why}")
+    if not job.as_json or job.stage is not None:
+        if job.stage is None:
+            show.say(f"{path.name}: {why}")
         return
     found: dict[str, Any] = {"task": job.task, "input": {"path": path}, "faults": [], "output": None}
     show.say(output.dump_json({**found, "evidence": resolved.evidence, "notes": [why]}))
@@ -201,7 +213,13 @@ def _write(
     from audiofix.audio.files import output_format, peak_of, quantise, write_audio
 
     restored = result.audio
-    like = _like(restored, resolved)
+    home: contextlib.AbstractContextManager[Path]
+    home = all_or_none(place.parent, lambda: output.earlier_files(place, given))
+    if job.stage is not None:
+        report["batch"] = job.stage.stamp
+        job.stage.part.mkdir(parents=True)
+        home = contextlib.nullcontext(job.stage.part)
+    like = format_aimed_at(restored, resolved)
     base = None
     if job.compare:
         from audiofix.compare import METHODS, classical
@@ -218,14 +236,13 @@ def _write(
         container, subtype, suffix = output_format(like, peak_of(one.samples, like.subtype))
         # A suffix that was wanted stays, as long as it says what is inside.
         wanted = place.suffix.lower()
-        file = place.parent / (stem + (place.suffix if _ALIASES.get(wanted, wanted) == suffix else suffix))
+        name = stem + (place.suffix if ALIASES.get(wanted, wanted) == suffix else suffix)
         samples = quantise(one.samples, subtype)
-        write_audio(
-            part / file.name, dataclasses.replace(one, samples=samples, container=container, subtype=subtype)
-        )
-        return str(file)
+        as_file = dataclasses.replace(one, samples=samples, container=container, subtype=subtype)
+        write_audio(part / name, as_file)
+        return str(place.parent / name)
 
-    with all_or_none(place.parent, lambda: output.earlier_files(place, given)) as part:
+    with home as part:
         files["restored"] = written(restored, place.stem, part)
         for number, draw in enumerate(result.draws, 1):
             files[f"draw {number}"] = written(draw, f"{place.stem}.draw{number}", part)
@@ -239,40 +256,10 @@ def _write(
             save_restoration(part / picture, _at(audio, restored), restored.samples, restored.sample_rate)
         files["report"] = str(place.parent / f"{place.stem}.report.json")
         container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
-        report["notes"] += _format_notes(
-            audio, restored, (container, subtype), place, Path(files["restored"])
-        )
+        report["notes"] += format_notes(audio, restored, (container, subtype), place, Path(files["restored"]))
         report["output"] = {"files": files, "container": container, "subtype": subtype}
         text = output.dump_json(report, indent=2) + "\n"
         write_bytes_atomically(part / f"{place.stem}.report.json", text.encode())
-
-
-def _like(restored: Audio, resolved: Resolved) -> Audio:
-    """The format that is aimed at: the recording's, but 16 bits at least where rounding was undone."""
-    rounded = any(fault.kind == "quantise" for fault in resolved.faults)
-    few = rounded and restored.subtype in ("PCM_U8", "PCM_S8")
-    return dataclasses.replace(restored, subtype="PCM_16") if few else restored
-
-
-def _format_notes(
-    audio: Audio, restored: Audio, written: tuple[str, str], place: Path, file: Path
-) -> list[str]:
-    """What a user has to know of the format that was written."""
-    container, subtype = written
-    notes, came = [], f"{audio.container} {audio.subtype}"
-    if written != (audio.container, audio.subtype):
-        notes.append(
-            f"written as {container} {subtype}: {came} cannot hold the result (peak "
-            f"{float(restored.samples.abs().max()):.3g}, {restored.sample_rate} Hz)"
-        )
-    elif file.suffix != place.suffix:
-        notes.append(f"written as {file.name}, not {place.name}: results keep the recording's format, {came}")
-    if not subtype.startswith(("PCM_", "ALAC_", "FLOAT", "DOUBLE")):
-        notes.append(
-            f"{container} {subtype} codes samples anew, those that were kept too; convert the recording to wav "
-            "first to keep them bit for bit"
-        )
-    return notes
 
 
 def _at(audio: Audio, restored: Audio) -> Any:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import inputs, longfile, options, output, scaling, show
+from audiofix.cli import inputs, longfile, many, options, output, scaling, show
 from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 
 if TYPE_CHECKING:
     from audiofix.api import Separation
+    from audiofix.cli.many import Stage
     from audiofix.types import Audio
 
 MOST_DRAWS = 4  # that any quality makes by itself
@@ -36,6 +37,7 @@ class Job:
     spread: bool
     init: Path | None
     scale: Scale
+    stage: Stage | None = None
 
 
 def separate(
@@ -63,6 +65,11 @@ def separate(
     dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
     _debug: options.Debug = False,
+    recursive: many.Recursive = False,
+    jobs: many.Jobs = None,
+    engine: many.Engine = "local",
+    shard: many.Shard = None,
+    retry_failed: many.RetryFailed = False,
 ) -> None:
     """Separate mixtures into their sources: DIR/MIX/SOURCE.wav and a report.json to repeat it by."""
     if spread and draws is None:
@@ -84,29 +91,41 @@ def separate(
     }
     names = inputs.stem_names(inputs.source_list(sources))
     references = inputs.reference_list(reference or [], names)
+    scale = Scale(resume, save_every, None if memory is None else longfile.bytes_of(memory))
+    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init, scale)
+    settings["device"] = device
+    wish = many.Many(recursive, jobs, engine, shard, retry_failed)
+    if wish.wanted(mixtures):
+        from audiofix.cli.works import Separating
+
+        if "," in device or device.startswith("cpu:"):
+            raise SettingError(
+                f"--devices {device} share one file and many are given; --jobs N works on N at a time"
+            )
+
+        many.run(mixtures, Separating(job), wish)
+        return
     inputs.refuse_confusion(mixtures, references, parent)
     from audiofix.runtime.launch import company, devices_of
 
-    scale = Scale(resume, save_every, None if memory is None else longfile.bytes_of(memory))
-    job = Job(names, settings, references, parent, residual, as_json, overwrite, dry_run, spread, init, scale)
     if dry_run:
         settings["device"] = devices_of(device)[0]
-        for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+        for_each(mixtures, lambda mixture: separate_one(mixture, job), dry_run)
         return
     with company(device) as together:
         settings["device"] = together.device
         job = dataclasses.replace(job, scale=dataclasses.replace(scale, ranks=together.ranks))
-        for_each(mixtures, lambda mixture: _separate_one(mixture, job), dry_run)
+        for_each(mixtures, lambda mixture: separate_one(mixture, job), dry_run)
 
 
-def _separate_one(path: Path, job: Job) -> None:
+def separate_one(path: Path, job: Job) -> dict[str, Any] | None:
+    """Separate one mixture, write, and say what was done, with a stage nothing; the report where it was done."""
     from audiofix import api
     from audiofix.audio.files import bytes_needed, read_audio
     from audiofix.runtime.memory import keep_freed_memory
 
     if not job.dry_run and longfile.wanted(path, job):
-        longfile.separate_long(path, job)
-        return
+        return longfile.separate_long(path, job)
     folder = output.folder_of(path, job.parent)
     mixture = read_audio(path)
     draws = job.settings["draws"] or MOST_DRAWS
@@ -125,8 +144,8 @@ def _separate_one(path: Path, job: Job) -> None:
             show.say(output.dump_json({"path": path, "sha256": sha256, **dataclasses.asdict(planned)}))
         else:
             show.plan(planned, folder)
-        return
-    with longfile.saving(folder, path, job.scale) as (place, progress):
+        return None
+    with longfile.saving(folder, path, job) as (place, progress):
         result = api.separate(
             mixture,
             job.sources,
@@ -137,14 +156,17 @@ def _separate_one(path: Path, job: Job) -> None:
             place=place,
         )
     if not place.ranks.first:
-        return
+        return None
     report = _completed(result.report, path, sha256, job, begun)
     _write(mixture, result, folder, job, report)
     longfile.forget(folder)
+    if job.stage is not None:
+        return report
     if job.as_json:
         show.say(output.dump_json(report))
     else:
         show.separation(report)
+    return report
 
 
 def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: dict[str, Any]) -> None:
@@ -177,7 +199,12 @@ def _write(mixture: Audio, result: Separation, folder: Path, job: Job, report: d
         }
         (part / output.REPORT).write_text(output.dump_json(report, indent=2) + "\n", encoding="utf-8")
 
-    output.publish(folder, fill, job.overwrite)
+    if job.stage is not None:
+        report["batch"] = job.stage.stamp
+        job.stage.part.mkdir(parents=True)
+        fill(job.stage.part)
+    else:
+        output.publish(folder, fill, job.overwrite)
 
 
 def write_spread(part: Path, draws: Sequence[Mapping[str, Audio]], mixture: Audio) -> list[str]:

@@ -17,7 +17,7 @@ class SomeFailed(AudiofixError):
         self.exit_status = next(iter(failed.values())).exit_status
 
 
-def for_each(files: Sequence[Path], work: Callable[[Path], None], dry_run: bool) -> None:
+def for_each(files: Sequence[Path], work: Callable[[Path], object], dry_run: bool) -> None:
     """Call `work` with each file. Raises the error of the only one, else SomeFailed, or KeyboardInterrupt."""
     failed: dict[Path, AudiofixError] = {}
     finished: list[Path] = []

@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audiofix.batch.plan import SUFFIXES
 from audiofix.errors import InputError, OutputError, SettingError
 
 if TYPE_CHECKING:
     from audiofix.types import Audio
-
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".caf", ".au", ".w64", ".rf64"}
-SUFFIXES |= {".m4a", ".m4b"}  # MP4, which PyAV reads and writes
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -61,16 +59,22 @@ def destinations(files: Sequence[Path], destination: Path) -> dict[Path, Path]:
 
 
 def check_before(
-    place: Path, given: Sequence[Path], audio: Audio, overwrite: bool, more: Sequence[str] = ()
+    place: Path,
+    given: Sequence[Path],
+    audio: Audio,
+    overwrite: bool,
+    more: Sequence[str] = (),
+    alone: bool = True,
 ) -> None:
     """Refuse before computing what could not be written after it.
 
     given: files of this run that are never replaced; more: ends of names that are written beside the result, such
-    as ".png". Raises OutputError.
+    as ".png"; alone: False among many files, where to list the folder for each would take ever longer, so that
+    draws of other runs are not seen. Raises OutputError.
     """
     from audiofix.audio.files import bytes_needed, check_space
 
-    taken = _taken(place, more)
+    taken = _taken(place, more) if alone else _probed(place, more)
     there = {os.path.realpath(file) for file in taken}
     for file in given:
         if os.path.realpath(file) in there:
@@ -104,3 +108,8 @@ def _taken(place: Path, more: Sequence[str]) -> list[Path]:
         return sorted(found, key=lambda file: (file.suffix.lower() not in SUFFIXES, file.name))
     except OSError:  # no such folder yet, or none that may be looked at: what follows says so
         return []
+
+
+def _probed(place: Path, more: Sequence[str]) -> list[Path]:
+    ends = [*sorted(SUFFIXES | {place.suffix}), ".report.json", *more]
+    return [file for file in (place.with_name(place.stem + end) for end in ends) if os.path.lexists(file)]

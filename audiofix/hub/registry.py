@@ -7,12 +7,14 @@ one folder per model, or is itself a model. Nothing here imports torch before a 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     import torch
 
 ENVIRONMENT = "AUDIOFIX_MODELS"
+# What was found and loaded while `keeping_models` is open; else None.
+_KEPT: ContextVar[dict[Hashable, Any] | None] = ContextVar("kept models", default=None)
 
 FAMILIES: dict[str, Callable[..., Any]] = {
     "wavenet": build_wavenet,
@@ -64,9 +68,15 @@ def model_folders(folder: Path | str | None = None) -> list[Path]:
 
 def scan_models(folder: Path | str | None = None) -> Found:
     """All models that can be found; a folder or card that cannot be used is a problem, not an error."""
+    roots = model_folders(folder)
+    found: Found = _once(("found", *roots), lambda: _scan(roots))
+    return found
+
+
+def _scan(roots: Sequence[Path]) -> Found:
     models: dict[str, tuple[ModelCard, Path]] = {}
     problems: dict[Path, ModelError] = {}
-    for root in model_folders(folder):
+    for root in roots:
         try:
             homes = _homes(root)
         except OSError as error:
@@ -135,7 +145,27 @@ def load_prior(
     Raises ModelError when it is unknown or not what its card says, DeviceError when it does not fit the device.
     """
     card, home = resolve_model(name_or_folder, folder)
-    return _build(card, home, device, bf16)
+    key = str(home), model_hash(card), str(device), bf16
+    return _once(key, lambda: _build(card, home, device, bf16))
+
+
+@contextlib.contextmanager
+def keeping_models() -> Iterator[None]:
+    """Search and load each model once while this is open, for many files in one process; priors hold no state."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _once(key: Hashable, make: Callable[[], Any]) -> Any:
+    kept = _KEPT.get()
+    if kept is None:
+        return make()
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
 
 
 def resolve_model(name_or_folder: str | Path, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
@@ -216,6 +246,7 @@ __all__ = [
     "Found",
     "export_model",
     "find_model",
+    "keeping_models",
     "list_models",
     "load_prior",
     "model_folders",
