@@ -69,12 +69,15 @@ def plan(
     references: Mapping[str, Audio] | None = None,
     init: Mapping[str, Audio] | None = None,
     condition: bool = True,
+    precision: str = "auto",
 ) -> Plan:
     """Check everything that `separate` would check and estimate its cost from one short network call."""
     check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
     begun = init is not None
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
+    setup = prepare(
+        sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition, precision
+    )
     draws = number_of_draws(draws, setup)
     low = resample(audio.samples, audio.sample_rate, setup.sample_rate)
     working_level(low, setup.sample_rate)
@@ -107,6 +110,7 @@ def separate(
     references: Mapping[str, Audio] | None = None,
     init: Mapping[str, Audio] | None = None,
     condition: bool = True,
+    precision: str = "auto",
     progress: Callable[[Progress], None] | None = None,
     place: Place | None = None,
 ) -> Separation:
@@ -140,6 +144,8 @@ def separate(
         instead of at a separator's estimate, and the default quality is best.
     condition
         Let those priors see the mixture that can; False keeps them blind to it.
+    precision
+        Of the networks: auto (bf16 where the hardware has it), fp32 or bf16.
     references
         Clean sources of the mixture's shape and rate, for SI-SDR in the report.
     progress
@@ -157,7 +163,9 @@ def separate(
     check_input(audio, sources, draws, seed, references, init)
     audio = replace(audio, samples=audio.samples.float())
     begun = init is not None
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition)
+    setup = prepare(
+        sources, prior, levels, steps, step_scale, device, sampler, quality, begun, condition, precision
+    )
     draws = number_of_draws(draws, setup)
     began = time.monotonic()
     low, _ = band_split(audio, setup.sample_rate)

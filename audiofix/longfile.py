@@ -57,6 +57,7 @@ def separate_file(
     sampler: str | None = None,
     quality: str | None = None,
     condition: bool = True,
+    precision: str = "auto",
 ) -> LongSeparation:
     """As `api.separate`, the same samples, in memory that does not grow with the recording.
 
@@ -67,7 +68,9 @@ def separate_file(
     began = time.monotonic()
     audio = outline(path)
     check_input(replace(audio, samples=audio.samples[:, : audio.sample_rate]), sources, draws, seed, None)
-    setup = prepare(sources, prior, levels, steps, step_scale, device, sampler, quality, False, condition)
+    setup = prepare(
+        sources, prior, levels, steps, step_scale, device, sampler, quality, False, condition, precision
+    )
     draws = number_of_draws(draws, setup)
     make = on_disk(scratch)
     length = -(-audio.length * setup.sample_rate // audio.sample_rate)

@@ -23,7 +23,7 @@ from audiofix.numerics.schedule import Schedule
 from audiofix.posterior import ScoreFn, amortised_score
 from audiofix.priors.base import Posterior, Prior
 from audiofix.priors.score_network import InOrder
-from audiofix.runtime.devices import has_native_bf16, pick_device
+from audiofix.runtime.devices import pick_device, wants_bf16
 from audiofix.runtime.executor import Executor
 from audiofix.runtime.ranks import UNIT
 from audiofix.separation import (
@@ -212,10 +212,12 @@ def prepare(
     quality: str | None = None,
     begun: bool = False,
     condition: bool = True,
+    precision: str = "auto",
 ) -> Setup:
     """Choose and load the models for the sources, and lay out the schedule between the levels they know.
 
-    `condition`: let priors see the mixture where they can and the separator that they are shown is there.
+    `precision`: auto (bf16 where the hardware has it), fp32 or bf16. `condition`: let priors see the mixture where
+    they can and the separator that they are shown is there.
     `begun`: the chain starts from stems that the caller has. Without a quality: "pnf" where Langevin dynamics is
     asked for, by name or by several steps a level; "best" where there are stems to begin with; else "balanced".
     Qualities that begin with a separator need one that knows all the sources; where there is none, or where
@@ -230,7 +232,7 @@ def prepare(
         raise SettingError(f"there is no quality {quality!r}; choose one of {', '.join(QUALITIES)}")
     choice = QUALITIES[quality]
     where = pick_device(device)
-    bf16 = has_native_bf16(where)
+    bf16 = wants_bf16(precision, where)
     if begun and choice.follow is None:
         raise SettingError(f"quality {quality} has no chain to improve stems by; take balanced or best")
     wants = choice.estimate and (not begun or prior not in AUTO or choice.follow == "separator")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from audiofix.cli import options, show
@@ -11,7 +12,7 @@ from audiofix.cli import options, show
 _PACKAGES = ("numpy", "scipy", "soxr", "safetensors")
 
 
-def doctor(_debug: options.Debug = False) -> None:
+def doctor(bench: options.Bench = False, _debug: options.Debug = False) -> None:
     """Versions, devices, threads, and the models that are found and usable."""
     import soundfile
     import torch
@@ -27,6 +28,9 @@ def doctor(_debug: options.Debug = False) -> None:
         **{name: _version(name) for name in _PACKAGES},
     }
     show.facts({**versions, **_devices(), **_models()})
+    if bench:
+        for facts in _measured():
+            show.facts(facts)
 
 
 def _version(package: str) -> str:
@@ -56,6 +60,44 @@ def _devices() -> dict[str, object]:
             what = [properties.name, f"{properties.total_memory / 1e9:.0f} GB", *what]
         facts[f"device {name}"] = ", ".join([*what, *(["chosen by auto"] if index == 0 else [])])
     return facts
+
+
+def _measured() -> Iterator[dict[str, object]]:
+    """What each device takes for each quality, from two short calls of each network on it."""
+    import torch
+
+    from audiofix.errors import AudiofixError
+    from audiofix.runtime.devices import available_devices, has_native_bf16
+    from audiofix.runtime.memory import keep_freed_memory
+    from audiofix.setup import prepare
+
+    keep_freed_memory()
+    for device in available_devices():
+        native = has_native_bf16(torch.device(device))
+        for precision in ("bf16", "fp32") if native else ("fp32",):
+            for quality in ("fast", "balanced", "best"):
+                try:
+                    setup = prepare(
+                        ("speech", "piano"),
+                        None,
+                        None,
+                        None,
+                        None,
+                        device,
+                        None,
+                        quality,
+                        precision=precision,
+                    )
+                    draws = setup.choice.draws
+                    seconds, size = setup.cost(2, 1, 60 * setup.sample_rate)
+                    each = seconds * draws / 60
+                    yield {
+                        f"{device} {precision} {quality}": f"about {each:.2g} s per s of a channel with "
+                        f"{setup.calls_per_source(draws)} network calls and {size / 1e9:.1f} GB; an hour of stereo "
+                        f"in {show.duration(7200 * each)}, on N such devices in an N-th of it"
+                    }
+                except AudiofixError as error:
+                    yield {f"{device} {precision} {quality}": str(error)}
 
 
 def _models() -> dict[str, object]:

@@ -18,6 +18,7 @@ def _remember_debug(context: typer.Context, value: bool) -> bool:
 
 
 Mixtures = Annotated[list[Path], typer.Argument(metavar="MIX", help="Mixtures, folders, quoted globs.")]
+Bench = Annotated[bool, typer.Option("--bench", help="Measure the devices, and tell what to expect.")]
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="As `audiofix models list` has it.")]
 SomeModel = Annotated[
     str | None, typer.Argument(metavar="NAME", help="One model; without it, all.", show_default=False)

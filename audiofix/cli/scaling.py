@@ -45,6 +45,15 @@ Memory = Annotated[
         rich_help_panel=_SCALE,
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="auto|fp32|bf16",
+        help="Of the networks. auto: bf16 where the hardware has it.",
+        rich_help_panel=_SCALE,
+    ),
+]
 
 
 @dataclass(frozen=True)

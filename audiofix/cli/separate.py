@@ -56,6 +56,7 @@ def separate(
     resume: scaling.GoOn = False,
     save_every: scaling.SaveEvery = 30.0,
     memory: scaling.Memory = None,
+    precision: scaling.Precision = "auto",
     reference: options.References = None,
     residual: options.Residual = None,
     spread: options.Spread = False,
@@ -88,6 +89,7 @@ def separate(
         "draws": draws,
         "seed": seed,
         "condition": condition,
+        "precision": precision,
     }
     names = inputs.stem_names(inputs.source_list(sources))
     references = inputs.reference_list(reference or [], names)

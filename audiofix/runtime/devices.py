@@ -25,6 +25,13 @@ def pick_device(name: str) -> torch.device:
     return torch.device(wanted)
 
 
+def wants_bf16(precision: str, device: torch.device) -> bool:
+    """Whether networks compute in bfloat16: "auto" where the hardware does. Raises DeviceError for other words."""
+    if precision not in ("auto", "fp32", "bf16"):
+        raise DeviceError(f"there is no precision {precision!r}; choose one of auto, fp32, bf16")
+    return has_native_bf16(device) if precision == "auto" else precision == "bf16"
+
+
 def has_native_bf16(device: torch.device) -> bool:
     """Whether bfloat16 products run in hardware; elsewhere they are slower than float32."""
     if device.type == "cuda":
