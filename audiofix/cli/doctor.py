@@ -93,7 +93,7 @@ def _measured() -> Iterator[dict[str, object]]:
                     each = seconds * draws / 60
                     yield {
                         f"{device} {precision} {quality}": f"about {each:.2g} s per s of a channel with "
-                        f"{setup.calls_per_source(draws)} network calls and {size / 1e9:.1f} GB; an hour of stereo "
+                        f"{setup.calls_per_source(draws)} calls and {size / 1e9:.1f} GB; an hour in stereo "
                         f"in {show.duration(7200 * each)}, on N such devices in an N-th of it"
                     }
                 except AudiofixError as error:

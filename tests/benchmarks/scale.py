@@ -1,7 +1,7 @@
 """How time falls with processes, and what memory and time a recording takes by its length.
 
 `python -m tests.benchmarks.scale ranks` and `python -m tests.benchmarks.scale memory`: real commands with the
-shipped models on noise; results in benchmarks-out/scale-ranks.json and scale-memory.json. Every command's files are
+shipped models on noise; results in benchmarks-out/scale-ranks.json and scale-memory.json. All files are
 compared: they must be the same.
 """
 
