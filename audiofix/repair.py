@@ -14,8 +14,10 @@ from torch import Tensor
 from audiofix.axes import along
 from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, explained, scaled, shifted
 from audiofix.effect import changes, exact
+from audiofix.faults.background import background
 from audiofix.frame import Frame, framed
 from audiofix.guesses import without_noise
+from audiofix.numerics.rng import unit_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.band import Band
 from audiofix.operators.gap import Gap
@@ -27,6 +29,7 @@ from audiofix.tools import SHARES, Tools, level_of
 from audiofix.types import Audio
 
 CONTEXT_SECONDS = 2.0  # on both sides of a gap: the receptive field of the priors, and what fills learn from
+HISS = 1 << 20  # keys noise that no level of a ladder has
 WIDER = 8  # samples at the priors' rate that a gap is wider by on each side, where the rates differ
 
 
@@ -158,8 +161,24 @@ class _Work:
                 ))
                 for k in range(tools.draws)
             ] if self.schedule else [damage.denoised(score, begin, self._level(faults))]  # fmt: skip
+        floor = self._floor(y, faults)
+        if floor and damage.operator is not None:
+            found = [
+                damage.operator.project(x + floor * self._hiss(x, k), damage.y) for k, x in enumerate(found)
+            ]
         joined = [x if same else up.forward(x) + rest for x in found]
         return [frame.inner(x) / self.gain for x in joined]
+
+    def _floor(self, y: Tensor, faults: Sequence[Fault]) -> float:
+        """Noise of the recording's pauses that its missing band lacks: of a draw only, a mean has none to add."""
+        cut = [fault.hertz for fault in faults if isinstance(fault, LostBand)]
+        if not cut or self.tools.mean or self.schedule is None:
+            return 0.0
+        density = background(torch.nan_to_num(y), self.rate, min(cut)) * self.gain
+        return density * (self.tools.sample_rate / self.rate) ** 0.5
+
+    def _hiss(self, x: Tensor, draw: int) -> Tensor:
+        return unit_noise(tuple(x.shape), self.seed, draw, HISS).to(x)
 
     def _level(self, faults: Sequence[Fault]) -> float:
         level = level_of(faults, 1.0)

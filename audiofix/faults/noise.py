@@ -21,7 +21,7 @@ _AROUND, _LOW = (
     260.0,
     30,
 )  # Hz, and a percentile of the bins there: between the partials of a sound there is noise alone
-_FAINT, _TOO_MANY = 16.0, 1.2  # so many times below the mean, noise is rarer than what fades
+_FAINT, TOO_MANY = 16.0, 1.2  # so many times below the mean, noise is rarer than what fades
 _INAUDIBLE_DB = 45.0
 
 
@@ -69,9 +69,9 @@ def find_noise(samples: Tensor, sample_rate: int) -> Noise | None:
     if len(frames) < _LEAST:
         return None
     around = 2 * max(4, round(_AROUND * WIDTH / sample_rate / 2)) + 1
-    power = percentile_filter(_steady(frames), _LOW, size=around, mode="mirror")
+    power = percentile_filter(steady(frames), _LOW, size=around, mode="mirror")
     noise, total = variance(power), variance(frames.mean(axis=0))
-    if noise <= 0 or _fading(frames, power) > _TOO_MANY:
+    if noise <= 0 or fading(frames, power) > TOO_MANY:
         return None
     ratio = 10 * math.log10(max(total / noise - 1, 1e-3))
     if ratio > _INAUDIBLE_DB:
@@ -80,7 +80,7 @@ def find_noise(samples: Tensor, sample_rate: int) -> Noise | None:
     return Noise(math.sqrt(noise), ratio, torch.from_numpy(np.sqrt(smooth)).float())
 
 
-def _steady(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+def steady(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean power of the noise in each bin, (frame, bin) to (bin,): the fixed point of a mean of what is faint."""
     share = 1 - _CUT * math.exp(-_CUT) / -math.expm1(
         -_CUT
@@ -92,7 +92,7 @@ def _steady(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _fading(frames: NDArray[np.float64], power: NDArray[np.float64]) -> float:
+def fading(frames: NDArray[np.float64], power: NDArray[np.float64]) -> float:
     """Share of the faint frames that are very faint, relative to noise of that power: 1 for noise."""
     expected = math.expm1(-1 / _FAINT) / math.expm1(-_CUT)
     return float((frames < power / _FAINT).sum() / max(1, (frames < _CUT * power).sum()) / expected)

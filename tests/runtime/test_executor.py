@@ -171,7 +171,7 @@ def test_torchs_threads_are_shared_and_come_back(sources: int, share: int) -> No
 def test_a_posterior_has_all_threads() -> None:
     watches, (x, y) = Watches(), signals(25)
     executor(10).jointly(watches, y)(x, 0.5)  # type: ignore[arg-type]
-    assert watches.threads == [6] * 3
+    assert watches.threads == [6] * 3 * len(x)
     assert torch.get_num_threads() == 6
 
 

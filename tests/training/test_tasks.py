@@ -351,4 +351,5 @@ def test_every_trainable_family_has_a_task() -> None:
     from audiofix.hub.registry import FAMILIES as LOADABLE
     from audiofix.training.config import TRAINABLE
 
-    assert set(TRAINABLE) == set(TASKS) == set(LOADABLE)
+    # Published weights of that family are imported, not made here.
+    assert set(TRAINABLE) == set(TASKS) == set(LOADABLE) - {"pnf-wavenet"}
