@@ -1,8 +1,7 @@
-"""How bright and how quiet the fixed clips are beside held-out ones.
+"""How bright and quiet the fixed clips are beside held-out ones: `python -m tests.benchmarks.floors speech DIR`.
 
-`python -m tests.benchmarks.floors speech DIR`: levels of bands in the unit of the log-spectral distance, dB: 10 log10
-of a 2048-point Hann spectrum's power at RMS 0.1. The mean over bins and frames, and the 5th percentile, which is the
-floor in pauses; medians over clips.
+Levels of bands, dB: 10 log10 of a 2048-point Hann spectrum's power at RMS 0.1, as in the log-spectral distance.
+The mean over bins and frames, and the 5th percentile, which is the floor in pauses; medians over clips.
 """
 
 from __future__ import annotations
