@@ -93,7 +93,7 @@ def memory(seconds: list[float], limit: str, options: list[str]) -> list[dict[st
     """Stereo at 44.1 kHz by length: in memory where it is short, and from the disk."""
     rows: list[dict[str, object]] = []
     for length in seconds:
-        with tempfile.TemporaryDirectory(dir=".") as folder:
+        with tempfile.TemporaryDirectory(dir=OUT) as folder:
             mix = recording(Path(folder, "mix.wav"), length, 44100, 2)
             out = Path(folder, "out")
             command = ["separate", str(mix), *options, "-o", str(out)]
@@ -157,6 +157,7 @@ def main() -> None:
     if options.what == "model":
         model(options.bandwidth, options.latency)
         return
+    OUT.mkdir(exist_ok=True)
     if options.what == "ranks":
         rows = ranks(options.seconds or [15, 30, 60], options.quality)
     else:
@@ -166,7 +167,6 @@ def main() -> None:
             *(["--levels", options.levels] if options.quality != "fast" else []),
         ]
         rows = memory(options.seconds or [10, 60, 600, 3600], options.memory, chain)
-    OUT.mkdir(exist_ok=True)
     (OUT / f"scale-{options.what}.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
