@@ -43,6 +43,17 @@ class Plot:
 
 Block = str | Plot
 
+LIMITS = (
+    "**What these figures are not.** They are of clips of speech and of pianos rendered from samples, at 16 "
+    "kHz, some seconds each. MUSDB18, VCTK, recorded pianos, the weights that the authors of PnF published "
+    "and those of Demucs were not at hand, so nothing here says how audiofix compares on them; `audiofix "
+    "evaluate musdb|vctk` does where they are. Where discriminative systems were trained for the very task "
+    "they win: on songs the shipped models, which know speech and pianos, give what the mixture gives (the "
+    "one excerpt of MUSDB18 that is in the package stempeg: an SI-SDR of −7.1 dB for the vocals, the mixture "
+    "−7.0, an oracle ratio mask 9.1; [evaluate](evaluate.md)), and for noise far below speech a Wiener filter"
+    " is as good on pianos. GPUs were not at hand either."
+)
+
 
 def read(folder: Path, pattern: str) -> Files:
     """The records whose file names match, by name; none where there are none."""
@@ -518,7 +529,7 @@ def page(parts: list[Block]) -> str:
         "commands that measured it."
     )
     texts = [f"![{p.alt}](plots/{p.name}.svg)" if isinstance(p, Plot) else p for p in parts]
-    return "\n\n".join([title, *texts]) + "\n"
+    return "\n\n".join([title, LIMITS, *texts]) + "\n"
 
 
 def main() -> None:
