@@ -96,7 +96,7 @@ def summary(path: options.Finished = Path("evaluation"), as_json: options.Json =
 
 @app.command("report")
 def report(path: options.Finished = Path("evaluation")) -> None:
-    """Write report.html: tables, plots, and the best and worst tracks to listen to, all in one file."""
+    """Write report.html again, of all shards: tables, plots, the best and worst tracks, in one file."""
     from audiofix.evaluation.report import write_report
 
     file = write_report(path)
@@ -167,6 +167,10 @@ def _evaluate(
         raise KeyboardInterrupt(
             f"stopped; what was done is in {common['output']}, and the same command goes on from there"
         ) from None
+    if shard is None and found["groups"]:
+        from audiofix.evaluation.report import write_report
+
+        write_report(common["output"])
     if common["as_json"]:
         show.say(dump_json(found))
     else:

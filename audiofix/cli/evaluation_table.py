@@ -68,7 +68,8 @@ def report(found: Mapping[str, Any], folder: Path) -> None:
         show.table(("source", "system", "tracks", *heads, "s per s"), rows)
     for line in _remarks(found):
         show.say(line)
-    show.say(f"files: {folder}/summary.json, table.csv, results.jsonl")
+    page = "report.html, " if (folder / "report.html").exists() else ""
+    show.say(f"files: {folder}/{page}summary.json, table.csv, results.jsonl")
 
 
 def plan(planned: Plan, tracks: int, notes: Sequence[str]) -> None:
