@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 from audiofix.cli import options
 from audiofix.cli.many import MANY, Many
 from audiofix.cli.repair import Job
+from audiofix.cli.shared import with_options
 from audiofix.faultlist import AUTO, Wanted
 
 # Name: type and default, in the order of the help.
@@ -36,25 +34,13 @@ SAMPLING = ("quality", "prior", "draws", "mean", "seed", "device")
 
 
 def restoring(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose last parameter is **common all the options of COMMON, for Typer to see."""
-    own = inspect.signature(command).parameters.values()
-    hints = typing.get_type_hints(command, include_extras=True)
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    shown = [p.replace(annotation=hints[p.name]) for p in own if p.kind is kind]
-    added = [
-        inspect.Parameter(name, kind, default=default, annotation=annotation)
-        for name, (annotation, default) in COMMON.items()
-    ]
+    """Give a command whose last parameter is **common all the options of COMMON; those of MANY as one `wish`."""
 
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> None:
+    def call(**given: Any) -> None:
         wish = Many(**{name: given.pop(name) for name in MANY})
         command(**given, wish=wish)
 
-    wrapper.__signature__ = inspect.Signature([*shown, *added])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in (*shown, *added)}
-    del wrapper.__wrapped__  # Typer would look through it at the command itself
-    return wrapper
+    return with_options(command, COMMON, call)
 
 
 def job_of(task: str, wanted: Sequence[Wanted] | None, common: Mapping[str, Any], **more: Any) -> Job:

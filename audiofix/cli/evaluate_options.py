@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from audiofix.cli import options
+from audiofix.cli.shared import with_options
 
 _WHAT, _OUT = "What is evaluated", "Output"
 
@@ -165,21 +163,5 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
 
 
 def evaluating(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose last parameter is **common all the options of COMMON, for Typer to see."""
-    own = inspect.signature(command).parameters.values()
-    hints = typing.get_type_hints(command, include_extras=True)
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    shown = [p.replace(annotation=hints[p.name]) for p in own if p.kind is kind]
-    added = [
-        inspect.Parameter(name, kind, default=default, annotation=annotation)
-        for name, (annotation, default) in COMMON.items()
-    ]
-
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> None:
-        command(**given)
-
-    wrapper.__signature__ = inspect.Signature([*shown, *added])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in (*shown, *added)}
-    del wrapper.__wrapped__  # Typer would look through it at the command itself
-    return wrapper
+    """Give a command whose last parameter is **common all the options of COMMON."""
+    return with_options(command, COMMON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import functools
@@ -22,7 +23,7 @@ ELSEWHERE = {"device"}  # settings that say where to compute, not what
 
 
 @dataclasses.dataclass(frozen=True)
-class _Works:
+class _Works(abc.ABC):
     """What the commands have in common."""
 
     job: Any  # of the command
@@ -51,8 +52,9 @@ class _Works:
         """Hash of all that results depend on, but recordings and shipped models."""
         return settings_hash({"task": self.task, **self._settings(), "models": self._named_models()})
 
+    @abc.abstractmethod
     def _settings(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """What results depend on beside the recording and the models."""
 
     def models(self) -> dict[str, str]:
         """Hashes of the models there are, by name."""
