@@ -15,6 +15,7 @@ from audiofix.priors.base import Prior
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas, training_batch
 from audiofix.training.objectives import denoise_gain
+from audiofix.training.variation import Variation, varied
 
 GAIN_SIGMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 VALID_CLIPS, VALID_LENGTH = 12, 32768
@@ -75,6 +76,7 @@ def noisy_batch(
     noise = noise_generator(generator)
     (folder,) = folders
     clean = training_batch(folder, config.batch, config.window, config.gain_db, generator)
+    clean = varied(clean, Variation(**config.variation), config.sample_rate, generator)
     sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
     return clean, sigma, torch.randn(clean.shape, generator=noise)
 

@@ -12,6 +12,7 @@ from audiofix.training.bands import Bands
 from audiofix.training.degrade import Simulation
 from audiofix.training.gaps import Gaps
 from audiofix.training.sets import is_set, parse_set
+from audiofix.training.variation import Variation
 
 TRAINABLE = ("wavenet", "score", "separator", "inpainter", "upsampler")
 
@@ -23,7 +24,8 @@ class TrainConfig:
     A separator has one folder for each source in `train` and `valid`, a `simulation` of mixtures
     (`training.degrade.Simulation`), and shares of items that see the mixture alone (`blind_share`) or that do not
     see it (`hide_share`). An inpainter has a table of `gaps` (`training.gaps.Gaps`), an upsampler one of `bands`
-    (`training.bands.Bands`), both a `blind_share`. A WaveNet with the name of a separator in `shown` is
+    (`training.bands.Bands`), both a `blind_share`. Windows of score priors and WaveNets are varied as a table
+    `variation` (`training.variation.Variation`) says. A WaveNet with the name of a separator in `shown` is
     conditioned on mixtures with the folders in `mixed_train` and `mixed_valid`, one for each other source of the
     separator, and on what the separator says of them; `hide_share` of the items show it neither.
 
@@ -70,6 +72,7 @@ class TrainConfig:
     simulation: dict[str, Any] = field(default_factory=dict)
     gaps: dict[str, Any] = field(default_factory=dict)
     bands: dict[str, Any] = field(default_factory=dict)
+    variation: dict[str, Any] = field(default_factory=dict)
     shown: str | None = None
     mixed_train: tuple[str, ...] = ()
     mixed_valid: tuple[str, ...] = ()
@@ -113,7 +116,8 @@ class TrainConfig:
         for good, message in checks:
             if not good:
                 raise SettingError(f"training config {self.name}: {message}")
-        for table, kind in (("simulation", Simulation), ("gaps", Gaps), ("bands", Bands)):
+        tables = (("simulation", Simulation), ("gaps", Gaps), ("bands", Bands), ("variation", Variation))
+        for table, kind in tables:
             try:
                 kind(**getattr(self, table))
             except TypeError as error:
