@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded
-from audiofix.guesses import first_guess, sparse_guess
+from audiofix.guesses import sparse_guess
 
 METHODS = {
     "lowpass": "spectral replication",
@@ -23,12 +23,13 @@ METHODS = {
 def classical(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor:
     """(channel, time) restored fault by fault, the last one first, by the methods in METHODS."""
     from audiofix.baselines.denoising import wiener
+    from audiofix.baselines.interpolation import interpolated
     from audiofix.baselines.upsampling import spectral_replication
 
     x = torch.nan_to_num(samples.double()).numpy()
     for fault in reversed(faults):
         if isinstance(fault, LostSamples):
-            x = first_guess(torch.from_numpy(x), sample_rate, [fault]).numpy()
+            x = np.stack([interpolated(row, sample_rate, fault.spans) for row in x])
         elif isinstance(fault, Cut | Rounded):
             found = sparse_guess(torch.from_numpy(x), sample_rate, [fault])
             x = x if found is None else found.numpy()

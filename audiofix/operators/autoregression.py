@@ -14,6 +14,8 @@ Estimate = Callable[[Signal, int], Signal]
 
 # Known samples used on each side of a gap, as a multiple of the order or of the gap, whichever is longer.
 CONTEXT = 4
+# The same for `fill_from_nearby`, as a multiple of the order alone.
+NEARBY = 3
 # On the diagonal of the normal equations, relative to the power: -120 dB, far below the noise of 16 bits. The
 # other is for neighbourhoods of digital silence.
 RIDGE, TINY = 1e-12, 1e-30
@@ -110,3 +112,32 @@ def janssen(
                 x[left:right], start - left, stop - left, within, estimate, rounds
             )
     return filled
+
+
+def fill_from_nearby(x: Signal, lost: Sequence[tuple[int, int]], order: int, rounds: int) -> Signal:
+    """Fill each gap of (time,) from what is close by, by the covariance method; x in the gaps is not looked at.
+
+    Two changes to `janssen`. Nothing is taken for silent outside, so narrow peaks keep their width; and only
+    NEARBY orders on each side are learnt from, however long the gap, for sound changes. Held out, a gap of 20 ms
+    in a piano is filled 3.2 dB better, of 100 ms 2.9 dB (models/recipes/EXPERIMENTS.md). The order is lowered
+    where fewer samples are known; where none are on a side, the gap stays silent.
+    """
+    filled = x.copy()
+    for start, stop in lost:
+        filled[start:stop] = 0
+    for index, (start, stop) in enumerate(lost):
+        left, right = _nearby(lost, index, len(x), order)
+        before, after = start - left, right - stop
+        # As many equations of known samples for each coefficient as at the full order.
+        within = min(order, before, after, (before + after) // (2 * NEARBY))
+        if within > 0:
+            around = x[left:right]
+            filled[start:stop] = interpolate(around, before, stop - left, within, covariance_method, rounds)
+    return filled
+
+
+def _nearby(lost: Sequence[tuple[int, int]], index: int, time: int, order: int) -> tuple[int, int]:
+    start, stop = lost[index]
+    left = lost[index - 1][1] if index else 0
+    right = lost[index + 1][0] if index + 1 < len(lost) else time
+    return max(left, start - NEARBY * order), min(right, stop + NEARBY * order)

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiofix.errors import SettingError
-from audiofix.operators.autoregression import janssen
+from audiofix.operators.autoregression import fill_from_nearby
 
-FILL_ORDERS = (1024, 256)  # tones want a long memory, voices a short one
-
-
-def fill_iterations(lost: int) -> int:
-    """Rounds of estimating and filling for a gap of so many samples: a second one does not better long gaps."""
-    return 2 if lost <= 1600 else 1
+FILL_ORDERS = (1024, 192)  # tones want a long memory, voices a short one
+FILL_ROUNDS = 2  # of estimating and filling; a third changes nothing
 
 
 def classical_fills(x: NDArray[np.floating], gaps: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-    """(time,) with its gaps filled by autoregression, once for each order: (order, time). See `janssen`."""
+    """(time,) with its gaps filled by autoregression, once for each order: (order, time).
+
+    See `fill_from_nearby`.
+    """
     wide = x.astype(np.float64)
-    return np.stack([janssen(wide, gaps, order, fill_iterations) for order in FILL_ORDERS]).astype(np.float32)
+    fills = [fill_from_nearby(wide, gaps, order, FILL_ROUNDS) for order in FILL_ORDERS]
+    return np.stack(fills).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,13 @@ class Gaps:
         8.0,
         240.0,
     )  # log-uniform; one length in a window, as error counts in dB
+    # Windows that are filled in all, each coming back at other gains and noise; 0 fills new ones for ever. Filling
+    # takes the classical way longer than a step takes the network.
+    pool: int = 0
 
     def __post_init__(self) -> None:
+        if self.pool < 0:
+            raise SettingError(f"gaps: pool {self.pool}; give a number of windows, or 0 for new ones always")
         if self.most < 1 or len(self.length_ms) != 2 or not 0 < self.length_ms[0] <= self.length_ms[1]:
             raise SettingError(
                 f"gaps: most {self.most} and length_ms {self.length_ms}; give a count of 1 or more and (low, "
@@ -59,6 +64,35 @@ def simulated_gaps(
             lost[row, start:stop] = 1
         fills[row] = classical_fills(wave, places)
     return Gapped(clean, torch.from_numpy(fills), torch.from_numpy(lost))
+
+
+def pooled_gaps(
+    folder: Folder,
+    batch: int,
+    length: int,
+    gain_db: tuple[float, float],
+    how: Gaps,
+    seed: int,
+    generator: Generator,
+    filled: dict[int, Gapped],
+) -> Gapped:
+    """As `simulated_gaps`, out of `how.pool` windows that follow from the seed; `filled` remembers them.
+
+    Gains and polarity are drawn anew, within full scale. What comes does not depend on what is remembered.
+    """
+    items = []
+    for number in generator.integers(how.pool, size=batch):
+        if int(number) not in filled:
+            own = np.random.default_rng([seed, 1 << 42, int(number)])
+            filled[int(number)] = simulated_gaps(folder, 1, length, (0.0, 0.0), how, own)
+        items.append(filled[int(number)])
+    clean, fills, lost = (
+        torch.cat([getattr(item, part) for item in items]) for part in ("clean", "fills", "lost")
+    )
+    gains = 10 ** (generator.uniform(*gain_db, size=batch) / 20) * generator.choice([-1.0, 1.0], size=batch)
+    scale = torch.from_numpy(gains).float()[:, None]
+    scale = scale / (scale.abs() * clean.abs().amax(dim=1, keepdim=True)).clamp(min=1.0)
+    return Gapped(clean * scale, fills * scale[:, None], lost)
 
 
 def draw_gaps(time: int, rate: int, how: Gaps, generator: Generator) -> Sequence[tuple[int, int]]:

@@ -15,7 +15,7 @@ from audiofix.priors.inpainting import SHOWN, Inpainter
 from audiofix.training.batches import Drawn, mixer_forward, noise_generator, place_of
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
-from audiofix.training.gaps import Gaps, simulated_gaps
+from audiofix.training.gaps import Gapped, Gaps, pooled_gaps, simulated_gaps
 from audiofix.training.objectives import gap_error
 
 VALID_WINDOWS, VALID_LENGTH, VALID_MS = 24, 32768, (20, 50, 100, 200)
@@ -25,6 +25,9 @@ class InpaintingTask(Drawn):
     """Fill simulated gaps, shown the classical fills, at levels of noise up to "nothing known"."""
 
     unit = "loss"
+
+    def __init__(self) -> None:
+        self._filled: dict[int, Gapped] = {}
 
     def network(self, config: TrainConfig) -> TimeFrequencyMixer:
         """As the config's [network] says; the recording and the noisy source in, the source out."""
@@ -40,9 +43,11 @@ class InpaintingTask(Drawn):
     ) -> tuple[Tensor, ...]:
         """Clean windows, their fills, what is lost, noise levels with infinity where nothing is known, noise."""
         (folder,) = folders
-        item = simulated_gaps(
-            folder, config.batch, config.window, config.gain_db, Gaps(**config.gaps), generator
-        )
+        how, sizes = Gaps(**config.gaps), (config.batch, config.window, config.gain_db)
+        if how.pool:
+            item = pooled_gaps(folder, *sizes, how, config.seed, generator, self._filled)
+        else:
+            item = simulated_gaps(folder, *sizes, how, generator)
         noise = torch.randn(item.clean.shape, generator=noise_generator(generator))
         sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
         sigma = sigma[torch.from_numpy(generator.permutation(config.batch))]

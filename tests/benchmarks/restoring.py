@@ -17,7 +17,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,13 @@ from torch import Tensor
 from audiofix.baselines.declipping import declip_interpolated, declip_sparse
 from audiofix.baselines.denoising import spectral_subtraction, wiener
 from audiofix.baselines.dequantising import dequantise_sparse
+from audiofix.baselines.interpolation import interpolated
 from audiofix.baselines.upsampling import spectral_replication
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
 from audiofix.evaluation.systems.base import RESTORED, System, Task
-from audiofix.guesses import first_guess
 from audiofix.numerics.metrics import log_spectral_distance, snr
+from audiofix.operators.autoregression import fill_from_nearby
+from audiofix.operators.gap import FILL_ORDERS, FILL_ROUNDS
 from audiofix.operators.lowpass import decimate
 from audiofix.repair import restore
 from audiofix.runtime.memory import keep_freed_memory
@@ -80,6 +82,10 @@ def _sinc(low: Tensor, factor: int, length: int) -> np.ndarray:
     return resample(low[None], RATE // factor, RATE, length)[0].numpy()
 
 
+def _nearby(spans: Sequence[tuple[int, int]], order: int, x: np.ndarray) -> np.ndarray:
+    return fill_from_nearby(x.astype(float), spans, order, FILL_ROUNDS)
+
+
 def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
     """Four gaps."""
     lost = LostSamples(tuple(gaps(int(milliseconds))))
@@ -87,8 +93,11 @@ def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
     for first, stop in lost.spans:
         where[first:stop] = True
     start = torch.where(where, 0.0, clip)
-    janssen: Classical = lambda x: first_guess(torch.from_numpy(x)[None], RATE, [lost])[0].numpy()  # noqa: E731
-    return Case(audio(start), [lost], lambda x: float(snr(x, clip, where)), start, {"janssen": janssen})
+    methods: dict[str, Classical] = {
+        "janssen": lambda x: interpolated(x.astype(float), RATE, lost.spans),
+        **{f"nearby, order {order}": partial(_nearby, lost.spans, order) for order in FILL_ORDERS},
+    }
+    return Case(audio(start), [lost], lambda x: float(snr(x, clip, where)), start, methods)
 
 
 def declipping(clip: Tensor, decibels: float, _number: int) -> Case:

@@ -11,12 +11,14 @@ import pytest
 
 from audiofix.operators.autoregression import (
     CONTEXT,
+    NEARBY,
     RIDGE,
     Estimate,
     Signal,
     autocorrelation_method,
     covariance_method,
     fill,
+    fill_from_nearby,
     interpolate,
     janssen,
     neighbourhood,
@@ -245,3 +247,57 @@ def test_no_gap_changes_nothing() -> None:
     found = janssen(x, [], 24, lambda _: 2)
     assert np.array_equal(found, x)
     assert found is not x
+
+
+# From nearby alone.
+
+
+def test_nearby_fills_learn_from_their_orders_and_no_further() -> None:
+    x, lost, reach = coloured(1000), [(480, 520)], 24 * NEARBY
+    found = fill_from_nearby(x, lost, 24, 2)
+    first, last = 480 - reach, 520 + reach
+    assert np.array_equal(
+        found[480:520], interpolate(x[first:last], reach, reach + 40, 24, covariance_method, 2)
+    )
+    far = x.copy()
+    far[:first], far[last:] = 7, 7
+    assert np.array_equal(fill_from_nearby(far, lost, 24, 2)[480:520], found[480:520])
+    far[first] = 8
+    assert not np.array_equal(fill_from_nearby(far, lost, 24, 2)[480:520], found[480:520])
+
+
+def test_nearby_fills_look_at_no_gap_and_keep_what_is_known() -> None:
+    x, lost = coloured(1000), [(0, 10), (300, 350), (420, 430), (990, 1000)]
+    kept = np.ones(1000, bool)
+    for start, stop in lost:
+        kept[start:stop] = False
+    spoilt = np.where(kept, x, np.nan)
+    found = fill_from_nearby(spoilt, lost, 24, 2)
+    assert np.array_equal(found[kept], x[kept])
+    assert np.array_equal(found, fill_from_nearby(x, lost, 24, 2))
+    # The first learns up to the second, the second from the end of the first.
+    assert np.array_equal(
+        found[300:350], interpolate(x[228:420], 72, 122, 23, covariance_method, 2)
+    )  # 72 and 70 samples known: 142 // 6
+    assert not found[:10].any()
+    assert not found[990:].any()
+
+
+def test_nearby_fills_lower_the_order_with_what_is_known() -> None:
+    x = coloured(600)
+    found = fill_from_nearby(x, [(30, 50)], 24, 2)
+    assert np.array_equal(found[30:50], interpolate(x[:122], 30, 50, 17, covariance_method, 2))  # 102 // 6
+    found = fill_from_nearby(x, [(3, 20)], 24, 2)  # no more than there are before it
+    assert np.array_equal(found[3:20], interpolate(x[: 20 + 72], 3, 20, 3, covariance_method, 2))
+    # Five samples are no evidence of anything.
+    assert not fill_from_nearby(x[:25], [(2, 22)], 24, 2)[2:22].any()
+
+
+def test_nearby_fills_follow_what_changes() -> None:
+    """A glide: what was heard long before tells of other frequencies."""
+    time = np.arange(6000)
+    x = np.sin(0.05 * time + 2e-5 * time**2) + 1e-4 * noise(6000)
+    lost, gap = [(2900, 3000)], slice(2900, 3000)
+    near = snr_db(fill_from_nearby(x, lost, 64, 2)[gap], x[gap])
+    published = snr_db(janssen(x, lost, 64, lambda _: 2)[gap], x[gap])
+    assert near > published + 6

@@ -16,7 +16,7 @@ from audiofix.errors import SettingError
 from audiofix.operators.gap import classical_fills
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, training_batch
-from audiofix.training.gaps import KNOWN_MS, Gaps, draw_gaps, simulated_gaps
+from audiofix.training.gaps import KNOWN_MS, Gapped, Gaps, draw_gaps, pooled_gaps, simulated_gaps
 
 RATE = 16000
 
@@ -134,3 +134,42 @@ def test_settings_that_make_no_gaps_are_refused(wrong: dict) -> None:
 def test_tables_that_are_none_of_gaps_are_refused(wrong: dict) -> None:
     with pytest.raises(SettingError, match=r"training config mine, \[gaps\]: "):
         TrainConfig("mine", "tone", ("a",), ("b",), family="inpainter", gaps=wrong)
+
+
+def test_a_pool_is_so_many_windows_at_other_gains(folder: Folder) -> None:
+    how, filled = Gaps(2, (1.0, 6.0), pool=2), dict[int, Gapped]()
+    generator = np.random.default_rng(7)
+    item = pooled_gaps(folder, 12, 1500, (-6.0, 6.0), how, 3, generator, filled)
+    assert len(filled) == 2
+    shapes = {tuple(row.tolist()) for row in item.lost}
+    assert len(shapes) == 2
+    scales = torch.tensor(
+        [float((row / row.abs().amax()).sign()[0] * row.abs().amax()) for row in item.clean]
+    )
+    assert len(scales.unique()) == 12
+    assert float(item.clean.abs().max()) <= 1.0
+    # Fills are those of the window at its gain: autoregression has no scale but its ridge, -120 dB.
+    for row in range(12):
+        gaps = [(int(i.min()), int(i.max()) + 1) for i in _runs(item.lost[row])]
+        fills = torch.from_numpy(classical_fills(item.clean[row].numpy(), gaps))
+        assert float((fills - item.fills[row]).abs().max()) < 1e-3
+
+
+def test_what_a_pool_gives_does_not_depend_on_what_it_remembers(folder: Folder) -> None:
+    how, filled = Gaps(2, (1.0, 6.0), pool=50), dict[int, Gapped]()
+    for step in range(3):
+        later = pooled_gaps(folder, 2, 1500, (-6.0, 6.0), how, 3, np.random.default_rng([3, step]), filled)
+    fresh = pooled_gaps(folder, 2, 1500, (-6.0, 6.0), how, 3, np.random.default_rng([3, 2]), {})
+    for name in ("clean", "fills", "lost"):
+        assert torch.equal(getattr(later, name), getattr(fresh, name))
+
+
+def _runs(lost: torch.Tensor) -> list[torch.Tensor]:
+    where = lost.nonzero()[:, 0]
+    cuts = (where.diff() > 1).nonzero()[:, 0] + 1
+    return list(where.tensor_split(cuts.tolist()))
+
+
+def test_a_pool_of_less_than_none_is_refused() -> None:
+    with pytest.raises(SettingError, match="pool"):
+        Gaps(pool=-1)

@@ -15,11 +15,12 @@ from audiofix.audio.resample import resample
 from audiofix.baselines.declipping import declip_autoregressive, declip_interpolated
 from audiofix.baselines.denoising import FRAME, log_mmse, spectral_subtraction, wiener
 from audiofix.baselines.frames import Floats
+from audiofix.baselines.interpolation import interpolated
 from audiofix.baselines.upsampling import spectral_replication
 from audiofix.damages import Cut, LostBand, LostSamples, Noisy
 from audiofix.errors import InputError
 from audiofix.evaluation.systems.base import RESTORED, Task
-from audiofix.guesses import PRIOR_RATE, first_guess, sparse_guess
+from audiofix.guesses import PRIOR_RATE, sparse_guess
 from audiofix.operators.lowpass import PASSBAND
 
 Fault = TypeVar("Fault")
@@ -53,8 +54,10 @@ def replicated(task: Task) -> Tensor:
 
 
 def janssen(task: Task) -> Tensor:
-    """Gaps filled by autoregression of order 256, scaled with the rate (Janssen, Veldhuis & Vries 1986)."""
-    return first_guess(task.given.samples, task.rate, [told(task, LostSamples, "janssen")])
+    """Gaps filled by autoregression of order 1024, scaled with the rate (Janssen, Veldhuis & Vries 1986)."""
+    lost = told(task, LostSamples, "janssen").spans
+    known = torch.nan_to_num(task.given.samples)
+    return each(known, lambda row: interpolated(row, task.rate, lost))
 
 
 def spade(task: Task) -> Tensor:
