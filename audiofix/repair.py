@@ -19,6 +19,7 @@ from audiofix.frame import Frame, framed
 from audiofix.guesses import without_noise
 from audiofix.numerics.rng import unit_noise
 from audiofix.numerics.schedule import Schedule
+from audiofix.numerics.typical import typical
 from audiofix.operators.band import Band
 from audiofix.operators.gap import Gap
 from audiofix.operators.noise import Noise
@@ -37,8 +38,8 @@ WIDER = 8  # samples at the priors' rate that a gap is wider by on each side, wh
 class Repair:
     """A recording restored, at its own rate unless another was wanted, and how.
 
-    With several draws `audio` is their mean where `report["settings"]["mean"]` says so, else the first; `draws`
-    holds each.
+    With several draws `audio` is their mean where `report["settings"]["mean"]` says so, what is typical of them
+    (`numerics.typical`) where "typical" does, else the first; `draws` holds each.
     """
 
     audio: Audio
@@ -80,7 +81,8 @@ def restore(
         fast, balanced or best: how many network calls.
     draws, mean
         How many draws, and whether their mean is the result (of least squared error, but dull where much is
-        guessed) or the first of them. Defaults: the quality's; the mean, except where a band is missing.
+        guessed) or the first of them. Defaults: the quality's; the mean, except where a band is missing: there
+        the first, for quality best what is typical of them.
     seed
         >= 0. The same seed, input and settings give the same result on the same machine.
 
@@ -100,6 +102,7 @@ def restore(
     else:
         drawn = work.draws(y, finite, faults)
     result = torch.stack(drawn).mean(dim=0) if tools.mean and len(drawn) > 1 else drawn[0]
+    drawn = drawn[1:] if tools.typical else drawn
     if sparse is not None:
         result = torch.lerp(sparse, result, SHARES[faults[0].kind])
     result = exact(result, y, audio.sample_rate, faults)
@@ -108,8 +111,8 @@ def restore(
         "task": "restore",
         "faults": [{"kind": f.kind, "found": f.describe(audio.sample_rate)} for f in faults],
         "settings": {
-            "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean, "seed": seed,
-            "device": device, "prior": prior,
+            "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,
+            "typical": tools.typical, "seed": seed, "device": device, "prior": prior,
         },
         "schedule": {
             "sigmas": list(schedule.sigmas) if schedule else [], "sampler": tools.sampler,
@@ -166,6 +169,8 @@ class _Work:
             found = [
                 damage.operator.project(x + floor * self._hiss(x, k), damage.y) for k, x in enumerate(found)
             ]
+        if tools.typical and damage.operator is not None:  # a lost band has one
+            found = [damage.operator.project(typical(found), damage.y), *found]
         joined = [x if same else up.forward(x) + rest for x in found]
         return [frame.inner(x) / self.gain for x in joined]
 

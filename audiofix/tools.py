@@ -81,6 +81,7 @@ class Tools:
     mean: bool
     bf16: bool
     notes: list[str] = field(default_factory=list)
+    typical: bool = False  # of several draws, give what their spectrograms have in common, not the first
     sparse: bool = False  # begin with a consistent sparse signal where there is one, and keep a share of it
 
     @property
@@ -160,7 +161,8 @@ def prepare_tools(
     chosen, notes = _choose(guess, rate, source, prior, executor, bf16, sample_by_sample(faults))
     card, home = chosen
     loaded: Prior = load_prior(home, where, bf16=bf16)
-    mean = (not any(isinstance(fault, LostBand) for fault in faults)) if mean is None else mean
+    banded = any(isinstance(fault, LostBand) for fault in faults)
+    typical, mean = banded and mean is None and quality == "best", not banded if mean is None else mean
     only_gaps = all(isinstance(fault, LostSamples) for fault in faults)
     filler = _inpainter(card.source) if only_gaps and mean and draws is None else None
     effort = EFFORTS[quality]
@@ -169,7 +171,7 @@ def prepare_tools(
         filler = None
     if filler is not None:
         cards, inpainter = (filler[0],), load_prior(filler[1], where, bf16=bf16)
-    number = draws or (effort.draws if mean and filler is None else 1)
+    number = draws or (effort.draws if typical or (mean and filler is None) else 1)
     return Tools(
         card.source,
         cards,
@@ -181,7 +183,8 @@ def prepare_tools(
         mean,
         bf16,
         notes,
-        mean and quality != "fast",
+        typical=typical and number > 1,
+        sparse=mean and quality != "fast",
     )
 
 
