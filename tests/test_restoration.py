@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -124,7 +125,12 @@ def estimated(case: Case, prior: GaussianPrior, sigma: float) -> Affine:
 
 
 def law(
-    case: Case, prior: GaussianPrior, begin: Tensor, schedule: Schedule, sampler: str
+    case: Case,
+    prior: GaussianPrior,
+    begin: Tensor,
+    schedule: Schedule,
+    sampler: str,
+    estimated: Callable[[Case, GaussianPrior, float], Affine] = estimated,
 ) -> tuple[Tensor, Tensor]:
     """Mean and covariance of `draw_restoration`: of its chain, whose steps are affine, and of its last step."""
     estimate = partial(estimated, case, prior)
