@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -125,12 +124,7 @@ def estimated(case: Case, prior: GaussianPrior, sigma: float) -> Affine:
 
 
 def law(
-    case: Case,
-    prior: GaussianPrior,
-    begin: Tensor,
-    schedule: Schedule,
-    sampler: str,
-    estimated: Callable[[Case, GaussianPrior, float], Affine] = estimated,
+    case: Case, prior: GaussianPrior, begin: Tensor, schedule: Schedule, sampler: str
 ) -> tuple[Tensor, Tensor]:
     """Mean and covariance of `draw_restoration`: of its chain, whose steps are affine, and of its last step."""
     estimate = partial(estimated, case, prior)
