@@ -49,6 +49,25 @@ class HasLogDensity(Protocol):
 
 
 @runtime_checkable
+class PullsBack(Protocol):
+    """A prior whose denoiser D(x, sigma) = x + sigma^2 score can be differentiated, as score networks can."""
+
+    @property
+    def halo(self) -> int | None:
+        """As a prior's. A sample enters outputs a halo away, which look a halo further: a pullback needs two."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """As a prior's."""
+        ...
+
+    def pullback(self, x: Tensor, sigma: float, residual: Tensor) -> Tensor:
+        """Transposed Jacobian of D at x applied to a residual of D, (batch, time) each."""
+        ...
+
+
+@runtime_checkable
 class Posterior(Protocol):
     """Several sources' distribution given what was recorded, smoothed at sigma: a denoiser that sees y."""
 

@@ -31,3 +31,7 @@ class GaussianPrior:
     def score(self, x: Tensor, sigma: float) -> Tensor:
         """-(x - mean) P for P the precision at sigma; (batch, time) to the same."""
         return -(x - self.mean) @ self.precision(sigma)
+
+    def pullback(self, x: Tensor, sigma: float, residual: Tensor) -> Tensor:  # noqa: ARG002
+        """The residual times I - sigma^2 P: the denoiser is linear, and its Jacobian symmetric."""
+        return residual - sigma**2 * residual @ self.precision(sigma)

@@ -72,9 +72,20 @@ class ScorePrior:
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """(batch, time) noisy amplitude to the mean of what was clean, same shape."""
+        with torch.no_grad():
+            return self._denoised(x, sigma)
+
+    def _denoised(self, x: Tensor, sigma: float) -> Tensor:
         level = torch.full(x.shape[:1], sigma, dtype=x.dtype, device=x.device)
-        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             return denoise_alone(self.net, x[:, None], level)[:, 0]
+
+    def pullback(self, x: Tensor, sigma: float, residual: Tensor) -> Tensor:
+        """Transposed Jacobian of `denoise` at x applied to a residual, (batch, time) each: one backward pass."""
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_(True)
+            (found,) = torch.autograd.grad(self._denoised(leaf, sigma), leaf, residual)
+        return found
 
     def score(self, x: Tensor, sigma: float) -> Tensor:
         """Gradient of log p_sigma by Tweedie's formula, (batch, time)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audiofix.errors import DeviceError
 from audiofix.numerics.windows import Chunk, plan_chunks
-from audiofix.priors.base import Posterior, Prior
+from audiofix.priors.base import Posterior, Prior, PullsBack
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,29 @@ class Executor:
 
         return denoise
 
+    def pulled(self, prior: PullsBack) -> Callable[[Tensor, float, Tensor], Tensor]:
+        """The pullback of residuals (batch, 1, time) through a prior's denoiser at x and sigma, in chunks.
+
+        Equal to `prior.pullback`. With two halos on each side: a sample enters outputs up to a halo away, and
+        those see a halo further. What a backward pass keeps grows with the chunk: 0.08 GB a second of sound for
+        the shipped score networks. Raises DeviceError when the device's memory does not suffice.
+        """
+
+        def pull(x: Tensor, sigma: float, residual: Tensor) -> Tensor:
+            result = torch.empty_like(x)
+
+            def work(task: tuple[Chunk, int]) -> None:
+                part, row = task
+                near = [v[row : row + 1, 0, part.left : part.right].to(self.device) for v in (x, residual)]
+                piece = prior.pullback(near[0], sigma, near[1])
+                result[row, 0, part.start : part.stop] = piece[0, part.inner].to(x.device)
+
+            parts = self._parts(prior, x.shape[2], 0, reach=2)
+            self._share(work, [(part, row) for part in parts for row in range(len(x))], 1)
+            return result
+
+        return pull
+
     def _share(self, work: Callable[[Any], None], tasks: Sequence[Any], threads: int) -> None:
         whole = torch.get_num_threads()
         try:
@@ -117,7 +140,9 @@ class Executor:
         finally:
             torch.set_num_threads(whole)
 
-    def _parts(self, prior: Prior | Posterior, length: int, origin: int) -> list[Chunk]:
+    def _parts(
+        self, prior: Prior | Posterior | PullsBack, length: int, origin: int, reach: int = 1
+    ) -> list[Chunk]:
         if prior.halo is None:
             return [Chunk(0, length, 0, length)]
         # Multiples of `chunk`, so that parts of a file which begin at one see the same chunks; or equal parts,
@@ -126,4 +151,4 @@ class Executor:
         parts = -(-self.chunk // getattr(prior, "chunk", self.chunk))
         if parts > 1 and self.chunk % parts == 0:
             chunk = self.chunk // parts
-        return plan_chunks(length, chunk, prior.halo, prior.grid, origin)
+        return plan_chunks(length, chunk, reach * prior.halo, prior.grid, origin)

@@ -61,9 +61,11 @@ def upsampled(clip: Tensor, factor: int, method: Method, draws: int) -> dict[str
     one, mean = drawn[0], drawn.mean(dim=0)
     again = decimate(one, factor)
     inner = slice(200, -200)  # ends: outside is silence for the measuring filter, not for the bridged one
+    snrs = [float(snr(wave, clip)) for wave in (base, one, mean)]
     return {
         "lsd_input": float(log_spectral_distance(base, clip)), "lsd": float(log_spectral_distance(one, clip)),
-        "snr_input": float(snr(base, clip)), "snr": float(snr(one, clip)), "snr_mean": float(snr(mean, clip)),
+        "snr_input": snrs[0], "snr": snrs[1], "snr_mean": snrs[2],
+        "snr_less_input": snrs[1] - snrs[0], "snr_mean_less_input": snrs[2] - snrs[0],
         "low_band_db": -float(snr(again[inner], low[0, 0][inner])),
     }  # fmt: skip
 

@@ -191,16 +191,17 @@ def score(case: Case, qualities: list[str], draws: int | None, seed: int) -> dic
 
 
 def snr_of_draws(case: Case, clip: Tensor, each: list[Tensor]) -> dict[str, float]:
-    """SNR of the low-passed input, of one draw, of the mean of all; how well the known band came back, dB."""
+    """SNR of the low-passed input, of one draw, of the mean of all, and how much more than the input's, dB.
+
+    And the error of the known band against the input's, in dB of it.
+    """
     spectra = [torch.fft.rfft(x.double()) for x in (each[0], case.start)]
     known = slice(0, math.floor(0.85 * len(spectra[0]) * case.recorded.sample_rate / RATE))
     off = (spectra[0] - spectra[1])[known].abs().square().sum() / spectra[1][known].abs().square().sum()
-    return {
-        "SNR input": float(snr(case.start, clip)),
-        "SNR draw": float(snr(each[0], clip)),
-        "SNR mean": float(snr(torch.stack(each).mean(dim=0), clip)),
-        "low band": float(10 * torch.log10(off)),
-    }
+    waves = {"input": case.start, "draw": each[0], "mean": torch.stack(each).mean(dim=0)}
+    found = {f"SNR {name}": float(snr(wave, clip)) for name, wave in waves.items()}
+    more = {f"{name} less input": found[f"SNR {name}"] - found["SNR input"] for name in ("draw", "mean")}
+    return {**found, **more, "low band": float(10 * torch.log10(off))}
 
 
 def main() -> None:
