@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 WINDOW, HOP = 2048, 512  # those of `numerics.metrics.log_spectral_distance`
-ROUNDS = 8
+ROUNDS = 30
 QUIETEST = 1e-10  # power of a bin of which there is no telling how quiet it is
 
 
