@@ -19,6 +19,7 @@ SPEAKERS = ("p345", "p361", "p362", "p374")
 CLIPS = 25  # of each speaker
 RATE = 22050  # Hz
 SECONDS = 3.0
+FACTORS = "4,8,16"  # of super-resolution
 CORPUS = "VCTK-Corpus-0.92"
 AUDIO, TEXT = "wav48_silence_trimmed", "txt"
 

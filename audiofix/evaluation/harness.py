@@ -62,6 +62,7 @@ class Plan:
     seed: int
     folder: Path
     done: frozenset[tuple[str, str, str]] = frozenset()  # (track, setting, system) of earlier results
+    low_pass: bool = True  # before every k-th sample is taken, to be upsampled
 
 
 def items_of(
@@ -98,7 +99,7 @@ def make_task(plan: Plan, item: Item) -> Task:
     material = load(item.track, groups, plan.prepare)
     if item.group is None:
         return separation(item.name, material, plan.seed)
-    return restoration(plan.kind, item.name, material, item.value, plan.seed)
+    return restoration(plan.kind, item.name, material, item.value, plan.seed, plan.low_pass)
 
 
 def run(plan: Plan, jobs: int = 1) -> Iterator[list[Row]]:

@@ -141,13 +141,23 @@ def test_vctk_by_the_protocol(run, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert len(rows()) == 8
     assert summary()["settings"]["rate"] == 22050
-    result = run(
-        "evaluate", "vctk", "corpus", *options, "--task", "upsample", "--values", "4,8,16", "-o", "up"
-    )
+    spline = ("--system", "spline", "--task", "upsample", "--metrics", "psnr", "--clips", 2, "--seconds", 0.4)
+    result = run("evaluate", "vctk", "corpus", "--piano", "pianos", *spline, "-o", "up")
     assert result.exit_code == 0, result.stderr
-    assert {row["setting"] for row in rows("up")} == {"x4", "x8", "x16"}
-    assert all("psnr" in row["scores"]["restored"] for row in rows("up"))
-    assert len(rows("up")) == 24
+    up = summary("up")
+    assert {(g["setting"], g["source"], g["tracks"]) for g in up["groups"] if g["source"] != "all"} == {
+        (setting, source, 8) for setting in ("x4", "x8", "x16") for source in ("speech", "piano")
+    }
+    assert len(rows("up")) == 48
+    assert up["settings"]["low_pass"] is False
+    smooth = run("evaluate", "vctk", "corpus", *spline, "--low-pass", "--values", 8, "-o", "smooth")
+    assert smooth.exit_code == 0, smooth.stderr
+    # The tones lie above the lower band: without a low-pass they fold into it.
+    folded, filtered = (
+        next(g for g in summary(folder)["groups"] if (g["setting"], g["source"]) == ("x8", "speech"))
+        for folder in ("up", "smooth")
+    )
+    assert folded["scores"]["psnr"]["mean"] < filtered["scores"]["psnr"]["mean"]
     gap = run(
         "evaluate", "vctk", "corpus", *options, "--task", "inpaint", "--values", 50, "-o", "gap", "--limit", 3
     )
