@@ -25,6 +25,8 @@ def tracks(path: Path) -> list[Track]:
     of the one stem), and one for each stem; cells are paths, relative to the table. Raises InputError.
     """
     if path.is_file():
+        if path.suffix.lower() in _known():
+            raise InputError(f"{path} is one recording; give the folder that holds it, or a .csv")
         return _table(path)
     files = audio_files(path)
     folders = sorted({file.parent for file in files} - {path})
@@ -41,12 +43,16 @@ def audio_files(folder: Path) -> list[Path]:
     """Every audio file below a folder, hidden ones left out, sorted. Raises InputError where it does not exist."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; check the name")
-    known = {f".{name.lower()}" for name in soundfile.available_formats()} | _MORE
+    known = _known()
     return sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in known - {".raw"} and not file.name.startswith(".") and file.is_file()
+        if file.suffix.lower() in known and not file.name.startswith(".") and file.is_file()
     )
+
+
+def _known() -> set[str]:
+    return {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | _MORE
 
 
 def _track(folder: Path, root: Path) -> Track:

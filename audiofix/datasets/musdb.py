@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiofix.datasets.base import MIXTURE, Clip, Track
+from audiofix.datasets.base import MIXTURE, Clip, Track, refuse_no_folder
 from audiofix.datasets.published import published
 from audiofix.errors import InputError
 
@@ -18,6 +18,7 @@ def tracks(path: Path, subset: str = "test") -> list[Track]:
 
     `path` holds train/ and test/, or a folder musdb18hq that does. Raises InputError.
     """
+    refuse_no_folder(path, " and ".join(SUBSETS))
     root = path / HQ if (path / HQ).is_dir() else path
     folder = root / subset
     if not folder.is_dir():

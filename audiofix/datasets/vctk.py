@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audiofix.datasets.base import Clip, Track
+from audiofix.datasets.base import Clip, Track, refuse_no_folder
 from audiofix.datasets.folder import audio_files
 from audiofix.datasets.published import published
 from audiofix.errors import InputError, SettingError
@@ -73,6 +73,7 @@ def _drawn(
 
 def _utterances(path: Path, mic: str) -> dict[str, list[Path]]:
     """Files of each test speaker that have a transcript, in order. Raises InputError."""
+    refuse_no_folder(path, f"{AUDIO} and {TEXT}")
     root = path / CORPUS if (path / CORPUS).is_dir() else path
     for folder in (AUDIO, TEXT):
         if not (root / folder).is_dir():

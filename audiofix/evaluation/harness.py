@@ -102,13 +102,13 @@ def make_task(plan: Plan, item: Item) -> Task:
     return restoration(plan.kind, item.name, material, item.value, plan.seed, plan.low_pass)
 
 
-def run(plan: Plan, jobs: int = 1) -> Iterator[list[Row]]:
+def run(plan: Plan, jobs: int = 1, systems: Mapping[str, System] | None = None) -> Iterator[list[Row]]:
     """The rows of each item that has any left to do, as they come; with jobs in no order.
 
-    A system's failure is a row with `error` and ends nothing. Raises SettingError for systems that cannot do the
-    task or be made, before anything is computed.
+    `systems`: those of the plan where they were `made` before. A system's failure is a row with `error` and ends
+    nothing. Raises SettingError for systems that cannot do the task or be made, before anything is computed.
     """
-    systems = made(plan)
+    systems = systems or made(plan)
     left = [item for item in plan.items if missing(plan, item)]
     if jobs == 1 or len(left) < 2:
         for item in left:

@@ -222,6 +222,15 @@ def test_nothing_could_be_done(run, tmp_path):
     assert len(rows()) == 2
 
 
+def test_a_wrong_name_leaves_nothing_that_is_in_the_way(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    wrong = run("evaluate", "folder", "set", "--command", "no-such-program {in} {outdir}", *QUICK)
+    assert wrong.exit_code == 2
+    assert "no-such-program cannot be found" in wrong.stderr
+    assert not Path("evaluation").exists()
+    assert run("evaluate", "folder", "set", *SAME, *QUICK).exit_code == 0
+
+
 def test_shards_and_their_summary(run, tmp_path):
     trees.folder_tree(tmp_path / "set", tracks=3)
     for index in (1, 2):

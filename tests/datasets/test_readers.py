@@ -245,6 +245,17 @@ def test_a_bad_table(tmp_path, text, message):
 
 
 def test_nothing_to_read(tmp_path):
+    archive = tmp_path / "set.zip"
+    archive.write_bytes(b"PK")
+    for reader in (musdb, vctk):
+        with pytest.raises(InputError, match="gone does not exist"):
+            reader.tracks(tmp_path / "gone")
+        with pytest.raises(InputError, match=r"set\.zip is a file; unpack it"):
+            reader.tracks(archive)
+    recording = trees.write(tmp_path / "one" / "a.flac", trees.sound(0, 0.1, 8000), 8000)
+    with pytest.raises(InputError, match=r"a\.flac is one recording; give the folder"):
+        folder.tracks(recording)
+    shutil.rmtree(recording.parent)
     with pytest.raises(InputError, match="no audio files"):
         folder.tracks(tmp_path)
     with pytest.raises(InputError, match="is no folder"):
