@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -229,8 +229,15 @@ def _begin(plan: Plan, threads: int) -> None:
 
 def _work(item: Item) -> list[Row]:
     # Being ended is an exception while there is work: files that are half written are then removed.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _stopped)
     try:
         return run_item(_state["plan"], item, _state["systems"])
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGTERM)  # or it would go on with the items that it has already been handed
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _stopped(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: a second one would disturb the tidying up
+    raise KeyboardInterrupt

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import audiofix
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
 from tests.conftest import tiny_card
 from tests.datasets import trees
-from tests.evaluation.stand_ins import Stopped
+from tests.evaluation.stand_ins import SLOW, Stopped
 from tests.hub.tiny import tiny_mixer
 
 SAME = ("--system", "tests.evaluation.stand_ins:same")
@@ -252,6 +258,30 @@ def test_stopped(run, tmp_path):
     assert run("evaluate", "summary").exit_code == 0
     assert run(*command).exit_code == 0
     assert len(rows()) == 3
+
+
+def test_ctrl_c_ends_all_processes_at_once(tmp_path):
+    """As a terminal does it: to all of them. What was handed to a process beforehand is not begun any more."""
+    trees.folder_tree(tmp_path / "set", tracks=6, seconds=0.1)
+    started = tmp_path / "started.txt"
+    system = ("--system", "tests.evaluation.stand_ins:slow", "--jobs", "2", *QUICK)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audiofix", "evaluate", "folder", "set", *system],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(audiofix.__file__).parents[1])},
+    )  # fmt: skip
+    while process.poll() is None and not (started.exists() and started.read_text().count("\n") == 2):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=SLOW)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert said.count("the same command goes on from there") == said.count("\n") == 1
+    assert started.read_text().count("\n") == 2
+    assert not (tmp_path / "evaluation" / "results.jsonl").exists()
 
 
 def test_any_program_with_names_of_its_own(run, tmp_path):
