@@ -215,13 +215,13 @@ def test_loose_recordings(tmp_path):
         folder.tracks(tmp_path)
 
 
-def test_a_table(tmp_path):
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table(tmp_path, separator):
     for name in ("noisy", "clean", "other"):
         trees.write(tmp_path / "audio" / f"{name}.wav", trees.sound(0, 0.1, 8000), 8000)
     table = tmp_path / "pairs.csv"
-    table.write_text(
-        "track,given,clean\none,audio/noisy.wav,audio/clean.wav\ntwo,,audio/other.wav\n", encoding="utf-8"
-    )
+    text = "track,given,clean\none,audio/noisy.wav,audio/clean.wav\ntwo,,audio/other.wav\n"
+    table.write_text(text.replace(",", separator), encoding="utf-8-sig")
     one, two = folder.tracks(table)
     assert (one.name, one.given.path.name, one.stems["clean"].path.name) == ("one", "noisy.wav", "clean.wav")
     assert (two.name, two.given) == ("two", None)
