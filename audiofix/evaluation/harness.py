@@ -233,7 +233,10 @@ def _work(item: Item) -> list[Row]:
     try:
         return run_item(_state["plan"], item, _state["systems"])
     except KeyboardInterrupt:
-        os._exit(128 + signal.SIGTERM)  # or it would go on with the items that it has already been handed
+        # Tidied up: end as was asked, or the pool would go on with the items that it has already handed over.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
