@@ -53,9 +53,13 @@ def vctk(
     piano: options.Piano = None,
     clips: options.Clips = 25,
     mic: options.Microphone = "mic1",
+    low_pass: options.LowPass = False,
     **common: Any,
 ) -> None:
-    """VCTK 0.92 by the protocol of Jayaram & Thickstun 2021: clips of 4 speakers, mixed with pianos, 22,050 Hz."""
+    """VCTK 0.92 by the protocol of Jayaram & Thickstun 2021: clips of 4 speakers, mixed with pianos, 22,050 Hz.
+
+    Upsampling is by 4, 8 and 16 unless --values says otherwise.
+    """
     from audiofix.datasets import vctk as reader
 
     if mic not in ("mic1", "mic2"):
@@ -66,10 +70,12 @@ def vctk(
         )
     common["seconds"] = common["seconds"] or reader.SECONDS
     common["rate"] = common["rate"] or reader.RATE
+    if common["kind"] == "upsample":
+        common["values"] = common["values"] or reader.FACTORS
     tracks = reader.tracks(path, piano, seed=common["seed"], clips=clips, seconds=common["seconds"], mic=mic)
-    own = {"piano": str(piano) if piano else None, "clips": clips, "mic": mic}
+    own = {"piano": str(piano) if piano else None, "clips": clips, "mic": mic, "low_pass": low_pass}
     sources = "speech,piano" if piano else "speech"
-    _evaluate("vctk", path, tracks, sources, {**common, "mono": True}, own, peak=True)
+    _evaluate("vctk", path, tracks, sources, {**common, "mono": True}, own, peak=True, low_pass=low_pass)
 
 
 @app.command("folder")
@@ -120,6 +126,7 @@ def _evaluate(
     common: Mapping[str, Any],
     own: Mapping[str, Any],
     peak: bool = False,
+    low_pass: bool = True,
 ) -> None:
     from audiofix.datasets.base import Preparation, check
     from audiofix.evaluation.harness import Plan, items_of, made
@@ -138,8 +145,9 @@ def _evaluate(
     prepare = Preparation(common["rate"], common["mono"], peak, common["seconds"])
     items = items_of(tracks[: common["limit"]], kind, groups, values)
     plan = Plan(
-        kind, items, tuple(groups), tuple(specs), prepare, tuple(metrics), common["seed"], common["output"]
-    )
+        kind, items, tuple(groups), tuple(specs), prepare, tuple(metrics), common["seed"], common["output"],
+        low_pass=low_pass,
+    )  # fmt: skip
     notes = unfamiliar(kind, groups, specs)
     lacking = [name for name in wanted if name not in metrics]
     if lacking:

@@ -131,6 +131,12 @@ Clips = Annotated[
 Microphone = Annotated[
     str, typer.Option("--mic", metavar="NAME", help="mic1 or mic2.", rich_help_panel=_WHAT)
 ]
+LowPass = Annotated[
+    bool,
+    typer.Option("--low-pass", rich_help_panel=_WHAT,
+                 help="To upsample, give what a recorder at the lower rate would have made, not every k-th sample "
+                 "as it is."),
+]  # fmt: skip
 
 # Name: type and default, in the order of the help.
 COMMON: Mapping[str, tuple[Any, Any]] = {

@@ -91,6 +91,8 @@ def plan(planned: Plan, tracks: int, notes: Sequence[str]) -> None:
 
 def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
     entries, errors = found["groups"], found["errors"]
+    if not entries and not errors:
+        yield "no results yet"
     if entries:
         yield "means over tracks, ± half a 95 % interval by bootstrap over tracks; table.csv has both ends"
     medians = [m["label"] for name, m in found["metrics"].items() if m["median"] and _measured(name, entries)]

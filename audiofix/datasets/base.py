@@ -160,6 +160,14 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
     return parts[0].clone() if len(parts) == 1 else torch.stack(list(parts)).sum(dim=0)
 
 
+def refuse_no_folder(path: Path, unpacked: str) -> None:
+    """Raise InputError for a path that is no folder; `unpacked`: what is in it."""
+    if path.is_file():
+        raise InputError(f"{path} is a file; unpack it, and give the folder that then holds {unpacked}")
+    if not path.is_dir():
+        raise InputError(f"{path} does not exist; check the name")
+
+
 def parse_groups(text: str) -> list[Group]:
     """`speech=vocals,piano=drums+bass+other`, or `vocals,drums`. Raises SettingError.
 

@@ -12,6 +12,7 @@ from audiofix.errors import InputError
 
 MIXTURES = (MIXTURE, "mix")
 LOOSE = "clean"  # the stem of a recording that lies by itself
+SEPARATORS = (",", ";", "\t")
 NAME, GIVEN = "track", "given"  # columns of a table that are no stems
 _MORE = {".aif", ".m4a", ".oga", ".opus", ".w64", ".rf64"}
 
@@ -22,9 +23,12 @@ def tracks(path: Path) -> list[Track]:
     A folder: each folder in it, however deep, that holds audio files is a track; its files are the stems, and
     `mixture` or `mix` is what was recorded. Where there are none, each file in `path` is a track of one stem,
     `clean`. A .csv: one row a track. Columns `track` (a name), `mixture` (recorded), `given` (a damaged recording
-    of the one stem), and one for each stem; cells are paths, relative to the table. Raises InputError.
+    of the one stem), and one for each stem; cells are paths, relative to the table, and stand between
+    commas, semicolons or tabs. Raises InputError.
     """
     if path.is_file():
+        if path.suffix.lower() in _known():
+            raise InputError(f"{path} is one recording; give the folder that holds it, or a .csv")
         return _table(path)
     files = audio_files(path)
     folders = sorted({file.parent for file in files} - {path})
@@ -41,12 +45,16 @@ def audio_files(folder: Path) -> list[Path]:
     """Every audio file below a folder, hidden ones left out, sorted. Raises InputError where it does not exist."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; check the name")
-    known = {f".{name.lower()}" for name in soundfile.available_formats()} | _MORE
+    known = _known()
     return sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in known - {".raw"} and not file.name.startswith(".") and file.is_file()
+        if file.suffix.lower() in known and not file.name.startswith(".") and file.is_file()
     )
+
+
+def _known() -> set[str]:
+    return {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | _MORE
 
 
 def _track(folder: Path, root: Path) -> Track:
@@ -64,7 +72,10 @@ def _track(folder: Path, root: Path) -> Track:
 def _table(path: Path) -> list[Track]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            heading = file.readline()
+            file.seek(0)
+            # Spreadsheets put semicolons where a comma is a decimal point.
+            rows = list(csv.DictReader(file, delimiter=max(SEPARATORS, key=heading.count)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path} cannot be read as a table ({error}); give a .csv in UTF-8, or a folder"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiofix.datasets.base import MIXTURE, Clip, Track
+from audiofix.datasets.base import MIXTURE, Clip, Track, refuse_no_folder
+from audiofix.datasets.published import published
 from audiofix.errors import InputError
 
 STEMS = ("drums", "bass", "other", "vocals")  # streams 1 to 4 of a .stem.mp4; stream 0 is the mixture
@@ -17,6 +18,7 @@ def tracks(path: Path, subset: str = "test") -> list[Track]:
 
     `path` holds train/ and test/, or a folder musdb18hq that does. Raises InputError.
     """
+    refuse_no_folder(path, " and ".join(SUBSETS))
     root = path / HQ if (path / HQ).is_dir() else path
     folder = root / subset
     if not folder.is_dir():
@@ -31,12 +33,17 @@ def tracks(path: Path, subset: str = "test") -> list[Track]:
 
 
 def _songs(root: Path, subset: str) -> list[str]:
-    """Names in the wav layout.
+    """Names in the wav layout, by torchaudio's MUSDB_HQ; by ourselves where it cannot be had.
 
-    As torchaudio's MUSDB_HQ lists them, which cannot be relied on: it wants a folder of one name, reads by
-    TorchCodec and ffmpeg, and a torchaudio that does not fit torch's build cannot be imported at all.
+    It looks into a folder `musdb18hq` and no other. A song is a folder that holds no folder.
     """
-    return sorted(song.name for song in (root / subset).iterdir() if (song / f"{STEMS[0]}.wav").is_file())
+    theirs = published("MUSDB_HQ") if root.name == HQ else None
+    if theirs is not None:
+        return list(theirs(root.parent, subset).names)
+    folder = root / subset
+    folders = [song for song in folder.rglob("*") if song.is_dir() and not song.name.startswith(".")]
+    songs = [song for song in folders if not any(inner.is_dir() for inner in song.iterdir())]
+    return sorted(str(song.relative_to(folder)) for song in songs)
 
 
 def _packed(file: Path) -> Track:

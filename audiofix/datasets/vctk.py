@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audiofix.datasets.base import Clip, Track
+from audiofix.datasets.base import Clip, Track, refuse_no_folder
 from audiofix.datasets.folder import audio_files
+from audiofix.datasets.published import published
 from audiofix.errors import InputError, SettingError
 
 SPEAKERS = ("p345", "p361", "p362", "p374")
 CLIPS = 25  # of each speaker
 RATE = 22050  # Hz
 SECONDS = 3.0
+FACTORS = "4,8,16"  # of super-resolution
 CORPUS = "VCTK-Corpus-0.92"
 AUDIO, TEXT = "wav48_silence_trimmed", "txt"
 
@@ -69,24 +72,42 @@ def _drawn(
 
 
 def _utterances(path: Path, mic: str) -> dict[str, list[Path]]:
-    """Files of each test speaker that have a transcript, in order, as torchaudio's VCTK_092 lists them.
-
-    That class is not used: see `audiofix.datasets.musdb`.
-    """
+    """Files of each test speaker that have a transcript, in order. Raises InputError."""
+    refuse_no_folder(path, f"{AUDIO} and {TEXT}")
     root = path / CORPUS if (path / CORPUS).is_dir() else path
-    if not (root / AUDIO).is_dir():
-        raise InputError(
-            f"{path} holds no {CORPUS}/{AUDIO}; give the folder that the corpus was unpacked into"
-        )
-    files: dict[str, list[Path]] = {}
-    for speaker in SPEAKERS:
-        texts = sorted((root / TEXT / speaker).glob("*.txt"))
-        named = [root / AUDIO / speaker / f"{text.stem}_{mic}.flac" for text in texts]
-        files[speaker] = [file for file in named if file.is_file()]
+    for folder in (AUDIO, TEXT):
+        if not (root / folder).is_dir():
+            raise InputError(
+                f"{path} holds no {CORPUS}/{folder}; give the folder that the corpus was unpacked into"
+            )
+    files: dict[str, list[Path]] = {speaker: [] for speaker in SPEAKERS}
+    for speaker, number in _listed(root, mic):
+        file = root / AUDIO / speaker / f"{speaker}_{number}_{mic}.flac"
+        if speaker in files and file.is_file():
+            files[speaker].append(file)
     missing = [speaker for speaker, found in files.items() if not found]
     if missing:
         raise InputError(f"{path} has no recordings of {', '.join(missing)} by {mic}; unpack {CORPUS} again")
     return files
+
+
+def _listed(root: Path, mic: str) -> list[tuple[str, str]]:
+    """Speaker and number of what has a transcript, by torchaudio's VCTK_092; by ourselves where it cannot be had.
+
+    It looks into a folder VCTK-Corpus-0.92 and no other, and lists all 110 speakers.
+    """
+    theirs = published("VCTK_092") if root.name == CORPUS else None
+    if theirs is not None:
+        with contextlib.suppress(OSError):  # a file of a desktop's among the folders of transcripts
+            listed = getattr(theirs(str(root.parent), mic_id=mic), "_sample_ids", None)
+            if listed:  # it has no other list
+                return [(str(speaker), str(number)) for speaker, number in listed]
+    texts = (sorted((root / TEXT / speaker).glob(f"{speaker}_*.txt")) for speaker in SPEAKERS)
+    return [
+        (speaker, text.stem.removeprefix(f"{speaker}_"))
+        for speaker, of_one in zip(SPEAKERS, texts, strict=True)
+        for text in of_one
+    ]
 
 
 def _seconds(file: Path) -> float:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -62,6 +62,7 @@ class Plan:
     seed: int
     folder: Path
     done: frozenset[tuple[str, str, str]] = frozenset()  # (track, setting, system) of earlier results
+    low_pass: bool = True  # before every k-th sample is taken, to be upsampled
 
 
 def items_of(
@@ -98,16 +99,16 @@ def make_task(plan: Plan, item: Item) -> Task:
     material = load(item.track, groups, plan.prepare)
     if item.group is None:
         return separation(item.name, material, plan.seed)
-    return restoration(plan.kind, item.name, material, item.value, plan.seed)
+    return restoration(plan.kind, item.name, material, item.value, plan.seed, plan.low_pass)
 
 
-def run(plan: Plan, jobs: int = 1) -> Iterator[list[Row]]:
+def run(plan: Plan, jobs: int = 1, systems: Mapping[str, System] | None = None) -> Iterator[list[Row]]:
     """The rows of each item that has any left to do, as they come; with jobs in no order.
 
-    A system's failure is a row with `error` and ends nothing. Raises SettingError for systems that cannot do the
-    task or be made, before anything is computed.
+    `systems`: those of the plan where they were `made` before. A system's failure is a row with `error` and ends
+    nothing. Raises SettingError for systems that cannot do the task or be made, before anything is computed.
     """
-    systems = made(plan)
+    systems = systems or made(plan)
     left = [item for item in plan.items if missing(plan, item)]
     if jobs == 1 or len(left) < 2:
         for item in left:
@@ -228,8 +229,18 @@ def _begin(plan: Plan, threads: int) -> None:
 
 def _work(item: Item) -> list[Row]:
     # Being ended is an exception while there is work: files that are half written are then removed.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _stopped)
     try:
         return run_item(_state["plan"], item, _state["systems"])
+    except KeyboardInterrupt:
+        # Tidied up: end as was asked, or the pool would go on with the items that it has already handed over.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _stopped(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: a second one would disturb the tidying up
+    raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from audiofix.audio.disk import write_bytes_atomically
 from audiofix.datasets.base import Group
 from audiofix.errors import InputError, OutputError
 from audiofix.evaluation import store
-from audiofix.evaluation.harness import Plan, Spec, missing, part, run
+from audiofix.evaluation.harness import Plan, Spec, made, missing, part, run
 from audiofix.evaluation.store import key_of
 from audiofix.evaluation.summary import summary, table_csv
 from audiofix.hub.registry import scan_models
@@ -55,7 +55,7 @@ def evaluate(
     SettingError, InputError
         Of the plan itself. What goes wrong with one track is in its row.
     """
-    folder = plan.folder
+    folder, systems = plan.folder, made(plan)  # before anything is written: a name may be wrong
     _open(folder, settings, notes, overwrite)
     file = folder / (f"results.{shard[0]}-of-{shard[1]}.jsonl" if shard else store.RESULTS)
     known = _by_key(store.read_rows(folder))
@@ -66,7 +66,7 @@ def evaluate(
     heard = [row for row in own.values() if row.get("files")]
     if progress is not None and left:
         progress(Progress(0, len(left), left[0].name))
-    for done, rows in enumerate(run(plan, jobs), start=1):
+    for done, rows in enumerate(run(plan, jobs, systems), start=1):
         store.append_rows(file, rows)
         own |= _by_key(rows)
         if not keep_audio:
@@ -92,6 +92,8 @@ def write_summary(folder: Path, result: Mapping[str, Any]) -> None:
 def read_summary(folder: Path) -> dict[str, Any]:
     """What summary.json holds. Raises InputError."""
     file = folder / store.SUMMARY
+    if not file.is_file():
+        raise InputError(f"{folder} holds no evaluation, for there is no {file}; give the folder of one")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -50,6 +50,13 @@ def _upsampling(
     return Audio(decimate(clean, int(factor)), rate // int(factor)), ()
 
 
+def _every_kth(
+    clean: Tensor, rate: int, factor: float, _: torch.Generator
+) -> tuple[Audio, tuple[Fault, ...]]:
+    """One sample of so many, as Jayaram & Thickstun 2021 have it: what lies above the lower band folds into it."""
+    return Audio(clean[:, :: int(factor)].clone(), rate // int(factor)), ()
+
+
 def _inpainting(clean: Tensor, rate: int, ms: float, _: torch.Generator) -> tuple[Audio, tuple[Fault, ...]]:
     """Gaps around every whole second, silent in the recording; one in the middle of a short recording."""
     lost = LostSamples(tuple(gaps(clean.shape[-1], rate, ms / 1000)))
@@ -157,10 +164,13 @@ def separation(name: str, material: Material, seed: int) -> Task:
     )
 
 
-def restoration(kind: str, name: str, material: Material, value: float | None, seed: int) -> Task:
+def restoration(
+    kind: str, name: str, material: Material, value: float | None, seed: int, low_pass: bool = True
+) -> Task:
     """One source of the material, damaged so much; or as it was given, where the dataset has that.
 
-    Upsampling works at the nearest lower rate that the factor divides (22,050 Hz by 4: 22,048 Hz).
+    Upsampling works at the nearest lower rate that the factor divides (22,050 Hz by 4: 22,048 Hz). `low_pass`:
+    whether what it takes every k-th sample of was low-passed first.
     Raises InputError for silence, SettingError for what does not fit the length.
     """
     (clean,) = material.clean.values()
@@ -180,5 +190,6 @@ def restoration(kind: str, name: str, material: Material, value: float | None, s
         lower = rate - rate % int(value)
         clean, rate = resample(clean, rate, lower), lower
     generator = keyed_generator(seed, zlib.crc32(name.encode()))
-    given, faults = DAMAGES[kind].make(clean, rate, value, generator)
+    make = DAMAGES[kind].make if low_pass or kind != "upsample" else _every_kth
+    given, faults = make(clean, rate, value, generator)
     return Task(kind, name, given, {RESTORED: clean}, rate, faults, seed)

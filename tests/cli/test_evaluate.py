@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import audiofix
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
 from tests.conftest import tiny_card
 from tests.datasets import trees
-from tests.evaluation.stand_ins import Stopped
+from tests.evaluation.stand_ins import SLOW, Stopped
 from tests.hub.tiny import tiny_mixer
 
 SAME = ("--system", "tests.evaluation.stand_ins:same")
@@ -141,13 +147,23 @@ def test_vctk_by_the_protocol(run, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert len(rows()) == 8
     assert summary()["settings"]["rate"] == 22050
-    result = run(
-        "evaluate", "vctk", "corpus", *options, "--task", "upsample", "--values", "4,8,16", "-o", "up"
-    )
+    spline = ("--system", "spline", "--task", "upsample", "--metrics", "psnr", "--clips", 2, "--seconds", 0.4)
+    result = run("evaluate", "vctk", "corpus", "--piano", "pianos", *spline, "-o", "up")
     assert result.exit_code == 0, result.stderr
-    assert {row["setting"] for row in rows("up")} == {"x4", "x8", "x16"}
-    assert all("psnr" in row["scores"]["restored"] for row in rows("up"))
-    assert len(rows("up")) == 24
+    up = summary("up")
+    assert {(g["setting"], g["source"], g["tracks"]) for g in up["groups"] if g["source"] != "all"} == {
+        (setting, source, 8) for setting in ("x4", "x8", "x16") for source in ("speech", "piano")
+    }
+    assert len(rows("up")) == 48
+    assert up["settings"]["low_pass"] is False
+    smooth = run("evaluate", "vctk", "corpus", *spline, "--low-pass", "--values", 8, "-o", "smooth")
+    assert smooth.exit_code == 0, smooth.stderr
+    # The tones lie above the lower band: without a low-pass they fold into it.
+    folded, filtered = (
+        next(g for g in summary(folder)["groups"] if (g["setting"], g["source"]) == ("x8", "speech"))
+        for folder in ("up", "smooth")
+    )
+    assert folded["scores"]["psnr"]["mean"] < filtered["scores"]["psnr"]["mean"]
     gap = run(
         "evaluate", "vctk", "corpus", *options, "--task", "inpaint", "--values", 50, "-o", "gap", "--limit", 3
     )
@@ -212,6 +228,15 @@ def test_nothing_could_be_done(run, tmp_path):
     assert len(rows()) == 2
 
 
+def test_a_wrong_name_leaves_nothing_that_is_in_the_way(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    wrong = run("evaluate", "folder", "set", "--command", "no-such-program {in} {outdir}", *QUICK)
+    assert wrong.exit_code == 2
+    assert "no-such-program cannot be found" in wrong.stderr
+    assert not Path("evaluation").exists()
+    assert run("evaluate", "folder", "set", *SAME, *QUICK).exit_code == 0
+
+
 def test_shards_and_their_summary(run, tmp_path):
     trees.folder_tree(tmp_path / "set", tracks=3)
     for index in (1, 2):
@@ -233,6 +258,30 @@ def test_stopped(run, tmp_path):
     assert run("evaluate", "summary").exit_code == 0
     assert run(*command).exit_code == 0
     assert len(rows()) == 3
+
+
+def test_ctrl_c_ends_all_processes_at_once(tmp_path):
+    """As a terminal does it: to all of them. What was handed to a process beforehand is not begun any more."""
+    trees.folder_tree(tmp_path / "set", tracks=6, seconds=0.1)
+    started = tmp_path / "started.txt"
+    system = ("--system", "tests.evaluation.stand_ins:slow", "--jobs", "2", *QUICK)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audiofix", "evaluate", "folder", "set", *system],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(audiofix.__file__).parents[1])},
+    )  # fmt: skip
+    while process.poll() is None and not (started.exists() and started.read_text().count("\n") == 2):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=SLOW)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert said.count("the same command goes on from there") == said.count("\n") == 1
+    assert started.read_text().count("\n") == 2
+    assert not (tmp_path / "evaluation" / "results.jsonl").exists()
 
 
 def test_any_program_with_names_of_its_own(run, tmp_path):

@@ -3,42 +3,88 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
+import audiofix
 from audiofix.datasets import folder, musdb, stems, vctk
 from audiofix.datasets.base import Group, Preparation, load
+from audiofix.datasets.published import published
 from audiofix.errors import InputError, SettingError
 from tests.datasets import trees
 
 EACH = [Group((name,), name) for name in trees.STEMS]
 
 
-@pytest.fixture
-def published():
-    """torchaudio's datasets, where they can be imported: its build must fit torch's."""
-    try:
-        return importlib.import_module("torchaudio.datasets")
-    except (ImportError, OSError, RuntimeError) as error:
-        pytest.skip(f"torchaudio cannot be imported: {error}")
+LISTS = """
+import json, sys, torch
+torch.version.cuda = None  # or torchaudio refuses a torch of another CUDA; its lists need none
+from pathlib import Path
+from audiofix.datasets import musdb, vctk
+from audiofix.datasets.published import published
+found = {"songs": published("MUSDB_HQ"), "utterances": published("VCTK_092")}
+there = all(found.values())
+def lists():
+    utterances = [vctk._utterances(Path(), mic) for mic in ("mic1", "mic2")]
+    files = [[str(file) for files in each.values() for file in files] for each in utterances]
+    return musdb._songs(Path("musdb18hq"), "test"), files
+theirs = lists()
+musdb.published = vctk.published = lambda name: None
+print(json.dumps([there, theirs, lists()]))
+"""
 
 
-def test_songs_as_torchaudio_lists_them(tmp_path, published):
-    root = trees.musdb_wav(tmp_path / "musdb18hq", songs=3)
-    assert [track.name for track in musdb.tracks(root)] == list(published.MUSDB_HQ(tmp_path, "test").names)
+def test_ours_and_torchaudios_lists_are_the_same(tmp_path):
+    """In a process of its own: what an import that fails leaves behind is nobody else's."""
+    root = trees.musdb_wav(tmp_path / "musdb18hq", songs=3) / "test"
+    (root / "Artist - Nothing unpacked").mkdir()
+    (root / ".hidden").mkdir()
+    trees.write(root / "Disc 2" / "Artist - Song 9" / "drums.wav", trees.sound(0, 0.1, 44100, 2), 44100)
+    (root / "readme.txt").write_text("no song")
+    corpus = trees.vctk(tmp_path) / "VCTK-Corpus-0.92"
+    (corpus / "wav48_silence_trimmed/p362/p362_002_mic1.flac").unlink()
+    (corpus / "wav48_silence_trimmed/p374/p374_001_mic2.flac").unlink()
+    (corpus / "txt/p345/p345_003.txt").unlink()
+    (corpus / "txt/p345/.listing").write_text("no transcript")
+    done = subprocess.run(
+        [sys.executable, "-c", LISTS], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(audiofix.__file__).parents[1])},
+    )  # fmt: skip
+    there, theirs, ours = json.loads(done.stdout)
+    if not there:
+        pytest.skip("torchaudio.datasets cannot be imported")
+    assert ours == theirs
+    songs, files = ours
+    assert songs == [
+        "Artist - Nothing unpacked",
+        *(f"Artist - Song {n}" for n in range(3)),
+        "Disc 2/Artist - Song 9",
+    ]
+    # Four speakers, four utterances each, less one without a transcript and one without its recording.
+    assert [len(of_one) for of_one in files] == [14, 14]
 
 
-def test_utterances_as_torchaudio_lists_them(tmp_path, published):
-    trees.vctk(tmp_path)
-    (tmp_path / "VCTK-Corpus-0.92/wav48_silence_trimmed/p362/p362_002_mic1.flac").unlink()
-    listed = published.VCTK_092(str(tmp_path), mic_id="mic1")._sample_ids
-    wanted = [f"{speaker}_{number}_mic1.flac" for speaker, number in listed if speaker in vctk.SPEAKERS]
-    found = vctk._utterances(tmp_path, "mic1")
-    assert [file.name for files in found.values() for file in files] == wanted
+def test_without_a_torchaudio_that_fits(tmp_path, monkeypatch):
+    """Each way in which its import fails, and what it does not have."""
+    trees.musdb_wav(tmp_path / "musdb18hq", songs=1)
+    errors = (ImportError("none"), OSError("undefined symbol"), RuntimeError("different CUDA versions"))
+    for error in errors:
+        monkeypatch.setattr(importlib, "import_module", Mock(side_effect=error))
+        assert published("MUSDB_HQ") is None
+        assert [track.name for track in musdb.tracks(tmp_path)] == ["Artist - Song 0"]
+    monkeypatch.setattr(importlib, "import_module", Mock(return_value=SimpleNamespace(MUSDB_HQ=int)))
+    assert published("MUSDB_HQ") is int
+    assert published("VCTK_092") is None
 
 
 @pytest.mark.parametrize("name", ["musdb18hq", "MUSDB18-HQ"])
@@ -169,13 +215,13 @@ def test_loose_recordings(tmp_path):
         folder.tracks(tmp_path)
 
 
-def test_a_table(tmp_path):
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table(tmp_path, separator):
     for name in ("noisy", "clean", "other"):
         trees.write(tmp_path / "audio" / f"{name}.wav", trees.sound(0, 0.1, 8000), 8000)
     table = tmp_path / "pairs.csv"
-    table.write_text(
-        "track,given,clean\none,audio/noisy.wav,audio/clean.wav\ntwo,,audio/other.wav\n", encoding="utf-8"
-    )
+    text = "track,given,clean\none,audio/noisy.wav,audio/clean.wav\ntwo,,audio/other.wav\n"
+    table.write_text(text.replace(",", separator), encoding="utf-8-sig")
     one, two = folder.tracks(table)
     assert (one.name, one.given.path.name, one.stems["clean"].path.name) == ("one", "noisy.wav", "clean.wav")
     assert (two.name, two.given) == ("two", None)
@@ -199,6 +245,17 @@ def test_a_bad_table(tmp_path, text, message):
 
 
 def test_nothing_to_read(tmp_path):
+    archive = tmp_path / "set.zip"
+    archive.write_bytes(b"PK")
+    for reader in (musdb, vctk):
+        with pytest.raises(InputError, match="gone does not exist"):
+            reader.tracks(tmp_path / "gone")
+        with pytest.raises(InputError, match=r"set\.zip is a file; unpack it"):
+            reader.tracks(archive)
+    recording = trees.write(tmp_path / "one" / "a.flac", trees.sound(0, 0.1, 8000), 8000)
+    with pytest.raises(InputError, match=r"a\.flac is one recording; give the folder"):
+        folder.tracks(recording)
+    shutil.rmtree(recording.parent)
     with pytest.raises(InputError, match="no audio files"):
         folder.tracks(tmp_path)
     with pytest.raises(InputError, match="is no folder"):

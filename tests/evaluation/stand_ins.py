@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from audiofix.errors import InputError
 from audiofix.evaluation.scores import untouched
 from audiofix.evaluation.systems.base import KINDS, Task
+
+SLOW = 90.0  # seconds
 
 
 class Same:
@@ -76,6 +81,24 @@ class Stopped:
         if len(Stopped.calls) == 2:
             raise KeyboardInterrupt
         return untouched(task)
+
+
+class Slow:
+    """Says in started.txt that it began, and takes long."""
+
+    name = "slow"
+    kinds = frozenset({"separate"})
+    oracle = False
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        with Path("started.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{task.track}\n")
+        time.sleep(SLOW)
+        return untouched(task)
+
+
+def slow() -> Slow:
+    return Slow()
 
 
 def same() -> Same:

@@ -57,12 +57,21 @@ def test_si_sdr_is_that_of_fast_bss_eval(sources, estimates):
         assert found[name]["si_sdr"] == pytest.approx(float(theirs), abs=1e-3)
 
 
-def test_si_sdr_is_that_of_torchmetrics(sources, estimates):
-    theirs = pytest.importorskip("torchmetrics.functional.audio")
-    found = score(task_of(sources), estimates, ["si_sdr"])
+def test_decibels_are_those_of_torchmetrics(sources, estimates):
+    """SI-SDR, SNR and PSNR: the last with a range of 1, which is our full scale."""
+    audio = pytest.importorskip("torchmetrics.functional.audio")
+    image = pytest.importorskip("torchmetrics.functional.image")
+    found = score(task_of(sources), estimates, ["si_sdr", "snr", "psnr"])
     for name, wave in sources.items():
-        value = theirs.scale_invariant_signal_distortion_ratio(estimates[name], wave, zero_mean=True).mean()
-        assert found[name]["si_sdr"] == pytest.approx(float(value), abs=1e-3)
+        guess = estimates[name]
+        channels = zip(guess, wave, strict=True)
+        theirs = {
+            "si_sdr": audio.scale_invariant_signal_distortion_ratio(guess, wave, zero_mean=True).mean(),
+            "snr": audio.signal_noise_ratio(guess, wave).mean(),
+            "psnr": sum(image.peak_signal_noise_ratio(x, y, data_range=1.0) for x, y in channels) / 2,
+        }
+        for metric, value in theirs.items():
+            assert found[name][metric] == pytest.approx(float(value), abs=1e-3), (name, metric)
 
 
 def test_bss_eval_is_musevals(sources, estimates):

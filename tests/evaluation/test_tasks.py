@@ -65,6 +65,16 @@ def test_upsampling_at_a_rate_that_divides(rate, factor, lower):
         assert torch.equal(task.given.samples, decimate(task.clean["restored"], factor))
 
 
+def test_every_kth_sample_is_that_of_the_truth():
+    """The super-resolution of Jayaram & Thickstun: no low-pass, so that what was kept is known exactly."""
+    task = restoration("upsample", "t", material(16001), 4, 0, low_pass=False)
+    truth = task.clean["restored"]
+    assert torch.equal(task.given.samples, truth[:, ::4])
+    assert (task.rate, task.given.sample_rate, task.faults) == (16000, 4000, ())
+    noise = restoration("denoise", "t", material(), 10, 0, low_pass=False)
+    assert torch.equal(noise.given.samples, restoration("denoise", "t", material(), 10, 0).given.samples)
+
+
 def test_gaps_lie_around_whole_seconds():
     assert gaps(4 * RATE, RATE, 0.05) == [(k * RATE - 400, k * RATE + 400) for k in (1, 2, 3)]
     assert gaps(RATE, RATE, 0.05) == [(RATE // 2 - 400, RATE // 2 + 400)]  # too short: one in the middle

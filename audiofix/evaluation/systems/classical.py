@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from audiofix.audio.resample import resample
@@ -69,7 +70,11 @@ def spade(task: Task) -> Tensor:
 
 
 def spline(task: Task) -> Tensor:
-    """A cubic spline through the samples that are not clipped."""
+    """A cubic spline through the samples that are not clipped; to upsample, through all, held after the last."""
+    if task.kind == "upsample":
+        places = np.arange(task.clean[RESTORED].shape[1]) * (task.given.sample_rate / task.rate)
+        within = places.clip(max=task.given.length - 1)
+        return each(task.given.samples, lambda row: CubicSpline(np.arange(len(row)), row)(within))
     cut = told(task, Cut, "spline")
     return each(task.given.samples, lambda row: declip_interpolated(row, cut.low, cut.high))
 
@@ -123,7 +128,7 @@ def make_spade() -> Classical:
 
 def make_spline() -> Classical:
     """See `spline`."""
-    return Classical("spline", frozenset({"declip"}), spline)
+    return Classical("spline", frozenset({"declip", "upsample"}), spline)
 
 
 def make_autoregressive() -> Classical:

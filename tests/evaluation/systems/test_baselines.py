@@ -13,6 +13,7 @@ from audiofix.evaluation.systems.base import RESTORED, SYSTEMS, System, load_sys
 from audiofix.evaluation.systems.ratio_mask import ratio_mask
 from audiofix.numerics.metrics import si_sdr, snr
 from audiofix.operators.autoregression import fill
+from audiofix.types import Audio
 from tests.benchmarks.separate import HERE, read_mixtures
 from tests.evaluation.systems.tasks import COEFFICIENTS, GAP, RATE, restoration, separation, stereo, task_of
 
@@ -177,6 +178,20 @@ def test_declipping_explains_the_recording_and_betters_it(name):
     truth, found = task.clean[RESTORED], load_system(name).run(task)[RESTORED]
     torch.testing.assert_close(found.clamp(-0.1, 0.1), task.given.samples, atol=1e-6, rtol=0)
     assert float(snr(found, truth).mean()) > float(snr(task.given.samples, truth).mean()) + 3
+
+
+def test_a_spline_goes_through_every_sample_and_is_exact_for_a_cubic():
+    time = torch.linspace(-1, 1, 1000, dtype=torch.float64)
+    cubic = (0.5 * time**3 - 0.3 * time**2 + 0.1)[None].float()
+    task = replace(
+        restoration("upsample"),
+        given=Audio(cubic[:, ::4].clone(), RATE // 4),
+        rate=RATE,
+        clean={RESTORED: cubic},
+    )
+    found = load_system("spline").run(task)[RESTORED]
+    torch.testing.assert_close(found[:, :997], cubic[:, :997], atol=1e-6, rtol=0)
+    assert torch.equal(found[:, 997:], cubic[:, 996:997].expand(1, 3))  # nothing is known after the last one
 
 
 def test_dequantising_stays_in_the_cells_and_betters_it():
