@@ -209,7 +209,7 @@ class _Work:
                 known[max(0, math.floor(start * ratio) - wider) : math.ceil(stop * ratio) + wider] = False
         operator = Gap(known)
         y = operator.forward(begin)
-        return operator.project(self.tools.fill(operator.evidence(y)), y)
+        return operator.project(self.tools.fill(operator.evidence(y, self.tools.fill_orders)), y)
 
 
 def _in_pieces(y: Tensor, finite: Tensor, gaps: Sequence[LostSamples], work: _Work) -> list[Tensor]:

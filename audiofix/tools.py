@@ -30,6 +30,7 @@ from audiofix.likeness import BLOCK, LEAST, likeness
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.tweedie import denoised_from_score
+from audiofix.operators.gap import FILL_ORDERS
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
 from audiofix.priors.base import Posterior, Prior
@@ -108,6 +109,11 @@ class Tools:
         if self.inpainter is None:
             raise ValueError("there is no inpainter")
         return self.executor.jointly(self.inpainter, evidence)(torch.zeros_like(evidence[:, :1]), math.inf)
+
+    @property
+    def fill_orders(self) -> tuple[int, ...]:
+        """Orders of the classical fills that the inpainter is shown."""
+        return getattr(self.inpainter, "orders", None) or FILL_ORDERS
 
     def calls(self, schedule: Schedule | None) -> int:
         """Network calls in all, of each piece that is worked on."""

@@ -229,6 +229,7 @@ def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> Mod
         sigmas=(config.sigma_max, config.sigma_min),
         network={},  # the export fills it in
         shown=config.shown,
+        fill_orders=tuple(config.gaps["orders"]) if "orders" in config.gaps else None,
         licence=config.licence,
         trained_on=config.trained_on,
         command=command,

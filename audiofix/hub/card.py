@@ -34,6 +34,7 @@ class ModelCard:
     `sigmas` are decreasing and always full-scale amplitude in memory; a file may state them in steps of a
     quantiser with `levels` levels (`sigma_units`). Conditioning "sigma": one network, the ends of `sigmas` bound
     a continuous range. "per-level": one weights file for each of `sigmas`. `files` maps file names to sha256.
+    `fill_orders`: of the two autoregressive fills that an inpainter is shown; None: the usual ones.
     `shown`: the separator whose estimate, with the mixture, conditions the network; None where nothing does.
     `smoothing_axis`: the axis that the noise of `sigmas` was on; where it is mu-law, they are companded amplitude.
     """
@@ -52,6 +53,7 @@ class ModelCard:
     levels: int | None = None
     smoothing_axis: str = "linear"
     shown: str | None = None
+    fill_orders: tuple[int, ...] | None = None
     command: str = ""
     hours: float = 0.0
     audio_seconds: float = 0.0
@@ -84,6 +86,8 @@ class ModelCard:
         # Dividing what was multiplied leaves a last digit that nobody stated.
         values["sigmas"] = [s if step == 1 else float(f"{s / step:.12g}") for s in self.sigmas]
         values["trained_on"] = [dict(t) for t in self.trained_on]
+        if self.fill_orders is not None:
+            values["fill_orders"] = list(self.fill_orders)
         return {k: v for k, v in values.items() if v is not None}
 
 
@@ -113,6 +117,8 @@ def read_card(path: Path) -> ModelCard:
     step = _step(values)
     values["sigmas"] = tuple(float(s) * step for s in values["sigmas"])
     values["trained_on"] = tuple(values["trained_on"])
+    if "fill_orders" in values:
+        values["fill_orders"] = tuple(values["fill_orders"])
     return ModelCard(**values)
 
 
@@ -218,6 +224,10 @@ def _weights_files(value: Any) -> bool:
     return names and all(isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha) for sha in value.values())
 
 
+def _orders(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(_count(order) for order in value)
+
+
 def _one_of(*choices: str) -> tuple[str, Callable[[Any], bool]]:
     return " or ".join(choices), lambda value: isinstance(value, str) and value in choices
 
@@ -242,6 +252,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "licence": ("the licence of the weights", _text),
     "trained_on": ("a list of tables, each with source and licence", _origins),
     "shown": ("the name of a separator", _text),
+    "fill_orders": ("two whole numbers above zero", _orders),
     "command": ("a text", lambda v: isinstance(v, str)),
     "hours": ("a number, not negative", _amount),
     "audio_seconds": ("a number, not negative", _amount),

@@ -98,7 +98,7 @@ def build_inpainter(
 
     net = _mixer(card, folder, device, recorded=SHOWN)
     _same_number(card, folder, net.config.outputs)
-    return Inpainter(net, card.sample_rate, card.sigmas, bf16)
+    return Inpainter(net, card.sample_rate, card.sigmas, bf16, card.fill_orders)
 
 
 def build_upsampler(

@@ -17,13 +17,15 @@ FILL_ORDERS = (1024, 192)  # tones want a long memory, voices a short one
 FILL_ROUNDS = 2  # of estimating and filling; a third changes nothing
 
 
-def classical_fills(x: NDArray[np.floating], gaps: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+def classical_fills(
+    x: NDArray[np.floating], gaps: Sequence[tuple[int, int]], orders: Sequence[int] = FILL_ORDERS
+) -> NDArray[np.float32]:
     """(time,) with its gaps filled by autoregression, once for each order: (order, time).
 
     See `fill_from_nearby`.
     """
     wide = x.astype(np.float64)
-    fills = [fill_from_nearby(wide, gaps, order, FILL_ROUNDS) for order in FILL_ORDERS]
+    fills = [fill_from_nearby(wide, gaps, order, FILL_ROUNDS) for order in orders]
     return np.stack(fills).astype(np.float32)
 
 
@@ -75,10 +77,10 @@ class Gap:
         edges = np.flatnonzero(np.diff(np.pad(~self.known.cpu().bool().numpy(), 1).astype(np.int8)))
         return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
-    def evidence(self, y: Tensor) -> Tensor:
-        """(batch, 1, time) to what an inpainter is shown, (batch, 3, time): classical fills, and 1 where lost."""
+    def evidence(self, y: Tensor, orders: Sequence[int] = FILL_ORDERS) -> Tensor:
+        """(batch, 1, time) to what an inpainter is shown, (batch, 3, time): two fills, and 1 where lost."""
         known = self.forward(y)[:, 0]
-        fills = [torch.from_numpy(classical_fills(row.cpu().numpy(), self.gaps)) for row in known]
+        fills = [torch.from_numpy(classical_fills(row.cpu().numpy(), self.gaps, orders)) for row in known]
         lost = self._select(torch.zeros_like(known), 1.0, known)
         return torch.cat([torch.stack(fills).to(known), lost[:, None]], dim=1)
 

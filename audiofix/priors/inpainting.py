@@ -50,8 +50,15 @@ class Inpainter:
     """One source's posterior given a recording with gaps (a `Posterior`); y is (batch, 3, time)."""
 
     def __init__(
-        self, net: TimeFrequencyMixer, sample_rate: int, sigmas: tuple[float, ...], bf16: bool = False
+        self,
+        net: TimeFrequencyMixer,
+        sample_rate: int,
+        sigmas: tuple[float, ...],
+        bf16: bool = False,
+        orders: tuple[int, ...] | None = None,
     ) -> None:
+        """`orders`: of the two fills that it learnt to be shown; None: the usual ones of `operators.gap`."""
+        self.orders = orders
         self.net, self.sample_rate, self.sigmas, self.bf16 = net, sample_rate, sigmas, bf16
         self.grid = net.grid
         self.halo = -(-(net.receptive_field + AROUND) // net.grid) * net.grid

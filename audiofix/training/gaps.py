@@ -12,7 +12,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from audiofix.errors import SettingError
-from audiofix.operators.gap import classical_fills
+from audiofix.operators.gap import FILL_ORDERS, classical_fills
 from audiofix.training.data import Folder, training_batch
 
 KNOWN_MS = 40.0  # known at least between gaps and at the ends, and at least as much as a gap takes
@@ -31,10 +31,13 @@ class Gaps:
     # Windows that are filled in all, each coming back at other gains and noise; 0 fills new ones for ever. Filling
     # takes the classical way longer than a step takes the network.
     pool: int = 0
+    orders: Sequence[int] = FILL_ORDERS  # of the two fills that the network is shown
 
     def __post_init__(self) -> None:
         if self.pool < 0:
             raise SettingError(f"gaps: pool {self.pool}; give a number of windows, or 0 for new ones always")
+        if len(self.orders) != 2 or min(self.orders) < 1:
+            raise SettingError(f"gaps: orders {self.orders}; give two whole numbers above 0")
         if self.most < 1 or len(self.length_ms) != 2 or not 0 < self.length_ms[0] <= self.length_ms[1]:
             raise SettingError(
                 f"gaps: most {self.most} and length_ms {self.length_ms}; give a count of 1 or more and (low, "
@@ -62,7 +65,7 @@ def simulated_gaps(
         places = draw_gaps(length, folder.sample_rate, how, generator)
         for start, stop in places:
             lost[row, start:stop] = 1
-        fills[row] = classical_fills(wave, places)
+        fills[row] = classical_fills(wave, places, how.orders)
     return Gapped(clean, torch.from_numpy(fills), torch.from_numpy(lost))
 
 
