@@ -62,6 +62,8 @@ def denoise_jointly(net: Network, x: Tensor, y: Tensor, sigma: Tensor, shown: Te
 class ScorePrior:
     """One source's smoothed score from a denoiser D: (D(x, sigma) - x) / sigma^2 (Song & Ermon 2019, seed 004)."""
 
+    anywhere = True  # bits do not depend on where a chunk begins, so long as on the grid
+
     def __init__(
         self, net: TimeFrequencyMixer, sample_rate: int, sigmas: tuple[float, ...], bf16: bool = False
     ) -> None:
@@ -83,6 +85,8 @@ class ScorePrior:
 
 class MixturePosterior:
     """Several sources' posterior given their sum, amortised: trained on simulated mixtures."""
+
+    anywhere = True  # bits do not depend on where a chunk begins, so long as on the grid
 
     def __init__(
         self, net: TimeFrequencyMixer, sample_rate: int, sigmas: tuple[float, ...], bf16: bool = False
@@ -107,6 +111,7 @@ class InOrder:
         self.posterior, self.order = posterior, list(order)
         self.sample_rate, self.sigmas = posterior.sample_rate, posterior.sigmas
         self.halo, self.grid = posterior.halo, posterior.grid
+        self.anywhere = getattr(posterior, "anywhere", False)
 
     def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
         """As the posterior's own, (batch, source, time) in the new order."""
