@@ -21,7 +21,7 @@ from audiofix.numerics.windows import Chunk, even_cuts
 from audiofix.operators.mixture import Mixture
 from audiofix.posterior import ScoreFn
 from audiofix.runtime.checkpoint import Reached, Trail
-from audiofix.runtime.ranks import UNIT, Ranks, divide
+from audiofix.runtime.ranks import UNIT, Ranks, divide, shares
 from audiofix.runtime.stores import MakeStore, Store, in_memory
 from audiofix.samplers.base import Info, State
 from audiofix.separation import SAMPLERS, Callback
@@ -87,6 +87,11 @@ class Ground:
     def least(self) -> int:
         """Samples of a process's part at least: no step looks further than that."""
         return self.length if self.whole else FURTHEST * self.halo
+
+    @property
+    def shares(self) -> int:
+        """How many processes could have a part of the file."""
+        return shares(self.length, self.least, self.unit)
 
     @property
     def stretches(self) -> list[Span]:

@@ -62,14 +62,13 @@ def denoise_jointly(net: Network, x: Tensor, y: Tensor, sigma: Tensor, shown: Te
 class ScorePrior:
     """One source's smoothed score from a denoiser D: (D(x, sigma) - x) / sigma^2 (Song & Ermon 2019, seed 004)."""
 
-    anywhere = True  # bits do not depend on where a chunk begins, so long as on the grid
-
     def __init__(
         self, net: TimeFrequencyMixer, sample_rate: int, sigmas: tuple[float, ...], bf16: bool = False
     ) -> None:
         self.net, self.sample_rate, self.sigmas, self.bf16 = net, sample_rate, sigmas, bf16
         self.grid = net.grid
         self.halo = -(-net.receptive_field // net.grid) * net.grid
+        self.anywhere = net.in_whole_vectors  # bits do not depend on where on the grid chunks begin
         net.eval().requires_grad_(False)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
@@ -86,8 +85,6 @@ class ScorePrior:
 class MixturePosterior:
     """Several sources' posterior given their sum, amortised: trained on simulated mixtures."""
 
-    anywhere = True  # bits do not depend on where a chunk begins, so long as on the grid
-
     def __init__(
         self, net: TimeFrequencyMixer, sample_rate: int, sigmas: tuple[float, ...], bf16: bool = False
     ) -> None:
@@ -95,6 +92,7 @@ class MixturePosterior:
         self.sources = net.config.outputs
         self.grid = net.grid
         self.halo = -(-net.receptive_field // net.grid) * net.grid
+        self.anywhere = net.in_whole_vectors  # bits do not depend on where on the grid chunks begin
         net.eval().requires_grad_(False)
 
     def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:

@@ -23,6 +23,11 @@ PIECE = 20 * UNIT  # samples that travel at once when results are collected
 Stretch = tuple[int, int]  # samples [start, stop) of a file that are a process's
 
 
+def shares(length: int, least: int, unit: int = UNIT) -> int:
+    """How many processes can have a stretch of a file that is `least` samples long or more; one at least."""
+    return max(1, -(-length // unit) // max(1, -(-least // unit)))
+
+
 def divide(length: int, size: int, least: int, unit: int = UNIT, halo: int = 0) -> list[Stretch]:
     """The stretches of `size` processes: none for the last ones where the file is too short for all.
 
@@ -31,7 +36,7 @@ def divide(length: int, size: int, least: int, unit: int = UNIT, halo: int = 0) 
     longer by as much. A length of 0 has stretches of 0.
     """
     units, fewest = -(-length // unit), max(1, -(-least // unit))
-    busy = max(1, min(size, units // fewest))
+    busy = min(size, shares(length, least, unit))
     more = min(halo // unit, (units - busy * fewest) // 2) if busy > 1 else 0
     cuts = [min(length, unit * cut) for cut in even_cuts(units, busy, more, more)]
     return [*pairwise(cuts), *[(length, length)] * (size - busy)]
