@@ -116,10 +116,6 @@ class Executor:
 
     def _share(self, work: Callable[[Any], None], tasks: Sequence[Any], threads: int) -> None:
         whole = torch.get_num_threads()
-        if (
-            self.device.type == "cpu"
-        ):  # more of them than cores would only hold more memory and share its caches
-            threads = min(threads, whole)
         try:
             # Threads that start now get this share of torch's own; the caller's setting comes back.
             torch.set_num_threads(max(1, whole // threads))
