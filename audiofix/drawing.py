@@ -9,7 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from audiofix.marching import Ground, Route, Span, Walk, march
+from audiofix.marching import Ground, Route, Walk, march
+from audiofix.numerics.windows import Chunk
 from audiofix.posterior import ScoreFn
 from audiofix.progress import Progress, teller
 from audiofix.runtime.checkpoint import Reached, Trail
@@ -61,9 +62,9 @@ class Drawn:
         """The mean of the draws, with a share of the estimate: `separation.mean_of_draws`."""
         estimate = self.estimate
 
-        def work(span: Span) -> Tensor:
-            own = None if estimate is None else estimate.read(*span)
-            return mean_of_draws([draw.read(*span) for draw in self.draws], own, blend)
+        def work(part: Chunk) -> Tensor:
+            own = None if estimate is None else estimate.read(*part.span)
+            return mean_of_draws([draw.read(*part.span) for draw in self.draws], own, blend)
 
         first = self.draws[0]
         return self.ground.each(work, self.ground.store(*first.read(first.start, first.start).shape[:2]), 0)
@@ -74,8 +75,15 @@ class Drawn:
             return store
         lead = store.read(store.start, store.start).shape[:2]
         whole = self.ground.make((lead[0], lead[1]), 0, self.ground.length if self.ground.ranks.first else 0)
-        self.ground.ranks.collect(store, whole, self.ground.length, self.ground.least)
+        self.ground.ranks.collect(store, whole, self.ground.stretches)
         return whole
+
+
+def ground_of(setup: Setup, length: int, place: Place) -> Ground:
+    """How a file of `length` samples at the models' rate is cut among processes, and into sections."""
+    return Ground(
+        length, setup.halo, setup.wide_halo, setup.grid, place.section, place.ranks, place.make, setup.unit
+    )
 
 
 def draw_all(
@@ -96,15 +104,13 @@ def draw_all(
     """
     place = place or Place()
     channels = len(mixture.read(0, 0))
-    ground = Ground(
-        mixture.stop, setup.halo, setup.wide_halo, setup.grid, place.section, place.ranks, place.make
-    )
+    ground = ground_of(setup, mixture.stop, place)
 
-    def over(work: Callable[[Tensor, int], Tensor | None]) -> Store:
+    def over(work: Callable[[Tensor, Chunk], Tensor | None]) -> Store:
         """What a network says of the mixture alone."""
 
-        def section(span: Span) -> Tensor:
-            found = work(mixture.read(*span)[:, 0], span[0])
+        def section(part: Chunk) -> Tensor:
+            found = work(mixture.read(*part.span)[:, 0], part)
             if found is None:
                 raise ValueError("no network for this")
             return found
@@ -113,7 +119,7 @@ def draw_all(
 
     start = init
     if init is None and setup.posterior is not None and setup.choice.estimate:
-        start = over(lambda mix, origin: setup.estimate(mix, sources, origin))
+        start = over(lambda mix, part: setup.estimate(mix, sources, part))
     if setup.schedule is None:
         if start is None:
             raise ValueError("without a chain there must be an estimate")
@@ -121,9 +127,9 @@ def draw_all(
     hint = over(setup.hint) if setup.hints else None
     hinted = ground.with_edges(hint, ground.halo) if hint is not None else None
 
-    def score(span: Span) -> ScoreFn:
-        shown = hinted.read(*span) if hinted is not None else None
-        return setup.score(mixture.read(*span)[:, 0], shown, span[0])
+    def score(part: Chunk) -> ScoreFn:
+        shown = hinted.read(*part.span) if hinted is not None else None
+        return setup.score(mixture.read(*part.span)[:, 0], shown, part)
 
     trail = place.trail(_key(setup, mixture, init, draws, seed))
     reached = trail.found() if trail else None

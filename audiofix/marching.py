@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,10 +17,11 @@ from audiofix.errors import DivergenceError
 from audiofix.numerics.rng import NoiseFor, unit_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.tweedie import denoised_from_score
+from audiofix.numerics.windows import Chunk, even_cuts
 from audiofix.operators.mixture import Mixture
 from audiofix.posterior import ScoreFn
 from audiofix.runtime.checkpoint import Reached, Trail
-from audiofix.runtime.ranks import UNIT, Ranks
+from audiofix.runtime.ranks import UNIT, Ranks, divide, shares
 from audiofix.runtime.stores import MakeStore, Store, in_memory
 from audiofix.samplers.base import Info, State
 from audiofix.separation import SAMPLERS, Callback
@@ -51,9 +53,10 @@ class Route:
 class Ground:
     """Where it is walked: the file's length, how much at a time, by whom, and where the states lie.
 
-    halo: samples on each side that a score depends on, a multiple of `grid`, where parts of the file may start;
-    wide_halo: those that an estimate depends on. section: samples worked on at once, a multiple of `ranks.UNIT`,
-    None for all; a halo of None: no sections are possible, and one process does all.
+    halo: samples on each side that a score depends on, a multiple of `grid`, which networks count in; wide_halo:
+    those that an estimate depends on. unit: sections and processes' parts begin at multiples of it, a multiple of
+    `grid`. section: samples worked on at once, None for all; a halo of None: no sections are possible, and one
+    process does all.
     """
 
     length: int
@@ -63,11 +66,12 @@ class Ground:
     wanted_section: int | None = None
     ranks: Ranks = field(default_factory=Ranks)
     make: MakeStore = in_memory
+    unit: int = UNIT
 
     @property
     def whole(self) -> bool:
         """Whether the file cannot be cut."""
-        return self.known_halo is None or self.known_wide_halo is None or UNIT % self.grid != 0
+        return self.known_halo is None or self.known_wide_halo is None or self.unit % self.grid != 0
 
     @property
     def halo(self) -> int:
@@ -85,43 +89,61 @@ class Ground:
         return self.length if self.whole else FURTHEST * self.halo
 
     @property
+    def shares(self) -> int:
+        """How many processes could have a part of the file."""
+        return shares(self.length, self.least, self.unit)
+
+    @property
+    def stretches(self) -> list[Span]:
+        """Each process's part of the file."""
+        return divide(self.length, self.ranks.size, self.least, self.unit, 0 if self.whole else self.halo)
+
+    @property
     def stretch(self) -> Span:
-        """The process's part of the file."""
-        return self.ranks.stretch(self.length, self.least)
+        """The part of the process that asks."""
+        return self.stretches[self.ranks.rank]
 
     def store(self, channels: int, sources: int) -> Store:
         """An empty store for this process's part."""
         return self.make((channels, sources), *self.stretch)
 
-    def sections(self, pad: int) -> list[tuple[Span, Span]]:
-        """Sections [start, stop) of the process's part, each with the [left, right) that it is worked out from."""
+    def sections(self, pad: int) -> list[Chunk]:
+        """Equal sections of the process's part, each with `pad` samples on both sides or up to the file's ends."""
         begin, end = self.stretch
-        size = max(1, end - begin) if self.whole or self.wanted_section is None else self.wanted_section
-        bounds = [(start, min(start + size, end)) for start in range(begin, end, size)]
+        if begin == end:
+            return []
+        cells = -(-(end - begin) // self.unit)
+        most = (
+            cells if self.whole or self.wanted_section is None else max(1, self.wanted_section // self.unit)
+        )
+        cuts = [min(begin + self.unit * cut, end) for cut in even_cuts(cells, -(-cells // most))]
         return [
-            ((start, stop), (max(0, (start - pad) // self.grid * self.grid), min(self.length, stop + pad)))
-            for start, stop in bounds
+            Chunk(start, stop, max(0, (start - pad) // self.grid * self.grid), min(self.length, stop + pad))
+            for start, stop in pairwise(cuts)
         ]
 
     def with_edges(self, store: Store, pad: int) -> Store:
         """The store and what the neighbours have next to it."""
-        return self.ranks.edges(store, pad, self.length, self.least)
+        return self.ranks.edges(store, pad, self.stretches)
 
-    def each(self, work: Callable[[Span], Tensor], into: Store, pad: int) -> Store:
+    def each(self, work: Callable[[Chunk], Tensor], into: Store, pad: int) -> Store:
         """Fill a store: `work` gives (channel, source, right - left) for a section with its surroundings."""
-        for (start, stop), (left, right) in self.sections(pad):
-            into.write(start, work((left, right))[..., start - left : stop - left])
+        for part in self.sections(pad):
+            into.write(part.start, work(part)[..., part.inner])
         return into
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A chain and its ground: the mixture (channel, 1, time), and the score of its sources within a span."""
+    """A chain and its ground: the mixture (channel, 1, time), and the score of its sources.
+
+    score: what works out the score of samples [left, right) of the file, of which [start, stop) is looked at.
+    """
 
     route: Route
     ground: Ground
     mixture: Store
-    score: Callable[[Span], ScoreFn]
+    score: Callable[[Chunk], ScoreFn]
 
     @property
     def steps(self) -> int:
@@ -133,10 +155,10 @@ class Walk:
         """The first state: a clean guess, or equal shares of the mixture, and noise of the first level."""
         sigma, channels = self.route.schedule.sigmas[0], len(self.mixture.read(0, 0))
 
-        def work(span: Span) -> Tensor:
-            y = self.mixture.read(*span)
-            guess = Mixture().start(y, sources) if start is None else start.read(*span)
-            return guess + sigma * self.route.noise((channels, sources), span)(-1, 0).to(guess)
+        def work(part: Chunk) -> Tensor:
+            y = self.mixture.read(*part.span)
+            guess = Mixture().start(y, sources) if start is None else start.read(*part.span)
+            return guess + sigma * self.route.noise((channels, sources), part.span)(-1, 0).to(guess)
 
         return self.ground.each(work, self.ground.store(channels, sources), 0)
 
@@ -146,11 +168,13 @@ class Walk:
         pad = min(preset.reach * self.ground.halo, self.ground.length)
         edged = self.ground.with_edges(state, pad)
 
-        def work(span: Span) -> Tensor:
-            x, y = edged.read(*span), self.mixture.read(*span)
-            noise = self.route.noise((x.shape[0], x.shape[1]), span)
+        def work(part: Chunk) -> Tensor:
+            x, y = edged.read(*part.span), self.mixture.read(*part.span)
+            noise = self.route.noise((x.shape[0], x.shape[1]), part.span)
+            # Where a step asks for several scores, the first ones are wanted around the section too.
+            score = self.score(part.widened((preset.reach - 1) * self.ground.halo))
             chain = preset.walk(
-                x, self.score(span), schedule, noise, lambda clean: Mixture().project(clean, y), begin=done
+                x, score, schedule, noise, lambda clean: Mixture().project(clean, y), begin=done
             )
             state, info = next(chain)
             told(state, info)
@@ -163,10 +187,10 @@ class Walk:
         last = self.route.schedule.sigmas[-1]
         edged = self.ground.with_edges(state, self.ground.halo)
 
-        def work(span: Span) -> Tensor:
-            x = edged.read(*span)
-            clean = denoised_from_score(x, self.score(span)(x, last), last)
-            return Mixture().project(clean, self.mixture.read(*span))
+        def work(part: Chunk) -> Tensor:
+            x = edged.read(*part.span)
+            clean = denoised_from_score(x, self.score(part)(x, last), last)
+            return Mixture().project(clean, self.mixture.read(*part.span))
 
         return self.ground.each(work, into, self.ground.halo)
 

@@ -15,11 +15,9 @@ from torch import Tensor
 from audiofix.choosing import AUTO, choose_models, choose_separator, kinds_of, shown_separator
 from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import (
-    load_prior,
-    model_hash,
-)
+from audiofix.hub.registry import load_prior, model_hash
 from audiofix.numerics.schedule import Schedule
+from audiofix.numerics.windows import Chunk
 from audiofix.posterior import ScoreFn, amortised_score
 from audiofix.priors.base import Posterior, Prior
 from audiofix.priors.score_network import InOrder
@@ -37,9 +35,9 @@ from audiofix.separation import (
 )
 
 # Samples in one network call: parts of a file begin at multiples of UNIT too, and chunks are HALOS halos long at
-# least, so that halos are a third of the work at most; two priors at once stay below 2 GB
+# least, so that halos are a quarter of the work at most; two priors at once stay below 2 GB
 # (tests/benchmarks/memory.py).
-CHUNK, HALOS = UNIT, 4
+CHUNK, HALOS = UNIT, 6
 # The separator is lighter in memory.
 LONG_CHUNK = 7 * UNIT
 # Bytes a sample in flight at a family's peak, with the gradient in a WaveNet: measured.
@@ -127,10 +125,17 @@ class Setup:
         asked += [one for one in (self.posterior, self.shown) if one is not None]
         return math.lcm(*(one.grid for one in asked))
 
-    def estimate(self, mixture: Tensor, sources: int, origin: int = 0) -> Tensor | None:
+    @property
+    def unit(self) -> int:
+        """Samples that parts of a file begin at multiples of: the grid, where bits allow it."""
+        asked: list[Prior | Posterior | None] = [*self.priors, self.posterior, self.shown]
+        free = all(getattr(one, "anywhere", False) for one in asked if one is not None)
+        return self.grid if free else UNIT
+
+    def estimate(self, mixture: Tensor, sources: int, part: Chunk | None = None) -> Tensor | None:
         """The separator's own estimate from (batch, time), (batch, source, time); None without a separator.
 
-        `origin`: place of sample 0 in the file.
+        `part`: which samples of the file the mixture holds and where the estimate is wanted; None: all.
         """
         if self.posterior is None or not self.choice.estimate:
             return None
@@ -138,7 +143,9 @@ class Setup:
 
         def separate(view: Tensor) -> Tensor:
             blank = view.new_zeros(len(view), sources, view.shape[1])
-            return self._wide.jointly(posterior, view, origin)(blank, math.inf)
+            shift = view.shape[1] - mixture.shape[1]
+            there = replace(part, stop=part.stop + shift, right=part.right + shift) if part else None
+            return self._wide.jointly(posterior, view, there)(blank, math.inf)
 
         return mean_over_views(separate, mixture, self.choice.views, posterior.grid)
 
@@ -147,24 +154,24 @@ class Setup:
         """Whether the chain's priors are shown something beside the mixture."""
         return self.shown is not None and bool(self.priors)
 
-    def hint(self, mixture: Tensor, origin: int = 0) -> Tensor | None:
+    def hint(self, mixture: Tensor, part: Chunk | None = None) -> Tensor | None:
         """What priors are shown beside the mixture: one call of the separator, as in training; None if nothing."""
         if self.shown is None or not self.hints:
             return None
         blank = mixture.new_zeros(len(mixture), len(self.priors), mixture.shape[1])
-        return self._wide.jointly(self.shown, mixture, origin)(blank, math.inf)
+        return self._wide.jointly(self.shown, mixture, part)(blank, math.inf)
 
-    def score(self, mixture: Tensor, hint: Tensor | None = None, origin: int = 0) -> ScoreFn:
+    def score(self, mixture: Tensor, hint: Tensor | None = None, part: Chunk | None = None) -> ScoreFn:
         """Chunked score of (batch, source, time) that the chain follows; `hint` is what `hint` gave."""
         if self.posterior is not None and not self.priors:
-            return amortised_score(self._wide.jointly(self.posterior, mixture, origin))
+            return amortised_score(self._wide.jointly(self.posterior, mixture, part))
         given = None
         if hint is not None:
             given = [
                 torch.stack([mixture, hint[:, i]], dim=1) if card.shown else None
                 for i, card in enumerate(self.prior_cards)
             ]
-        return self.executor.together(self.priors, given, origin)
+        return self.executor.together(self.priors, given, part)
 
     def described(self) -> list[dict[str, Any]]:
         """What the models are, for a report."""
@@ -177,20 +184,19 @@ class Setup:
         """(seconds of one draw, bytes at its peak), from the second of two short calls of each network."""
         probe = torch.zeros(1, sources, min(length, self.sample_rate))
         mixture = probe[:, 0]
-        seconds, peak = 0.0, 0
+        seconds, peak, total = 0.0, 0, length
         if self.posterior is not None:
+            total, largest = self._wide.flight(self.posterior, length)
             if self.choice.estimate:
-                seconds += _time(lambda: self.estimate(mixture, sources)) / probe.shape[2] * length
-            peak = BYTES["separator"] * min(length, LONG_CHUNK + 2 * (self.posterior.halo or 0))
+                seconds += _time(lambda: self.estimate(mixture, sources)) / probe.shape[2] * total
+            peak = BYTES["separator"] * largest
         if self.schedule is not None:
             score, sigma = self.score(mixture, self.hint(mixture)), self.schedule.sigmas[0]
             each = _time(lambda: score(probe, sigma)) / probe.shape[2]
-            halo = self.halo or 0
-            chunk = max(self.executor.chunk, HALOS * halo)
-            seconds += each * (length + 2 * halo * (-(-length // chunk) - 1)) * self._chain_calls
-            each_sample = max((BYTES.get(card.family, 7500) for card in self.prior_cards), default=0)
-            chain = each_sample * len(self.priors) * min(length, chunk + 2 * halo)
-            peak = max(peak, chain)
+            flights = [self.executor.flight(prior, length) for prior in self.priors] or [(total, 0)]
+            seconds += each * max(flown for flown, _ in flights) * self._chain_calls
+            sizes = [BYTES.get(card.family, 7500) for card in self.prior_cards]
+            peak = max(peak, max(sizes, default=0) * sum(largest for _, largest in flights))
         return seconds * channels, peak
 
 

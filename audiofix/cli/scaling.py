@@ -18,7 +18,7 @@ Devices = Annotated[
         "--device",
         "--devices",
         metavar="auto|cpu:4|cuda:0,cuda:1",
-        help="Where to compute; several share the file. auto: all GPUs, else the CPU. Under torchrun or srun each "
+        help="Where to compute; several share the file. auto: the GPUs, else the CPU. Under torchrun or srun each "
         "process takes one.",
         rich_help_panel=_SCALE,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from audiofix.cli import inputs, longfile, many, options, output, scaling, show
 from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
-from audiofix.errors import SettingError
+from audiofix.errors import InputError, SettingError
 
 if TYPE_CHECKING:
     from audiofix.api import Separation
@@ -114,10 +115,25 @@ def separate(
         settings["device"] = devices_of(device)[0]
         for_each(mixtures, lambda mixture: separate_one(mixture, job), dry_run)
         return
-    with company(device) as together:
+    with company(device, lambda: shares(mixtures, job)) as together:
         settings["device"] = together.device
         job = dataclasses.replace(job, scale=dataclasses.replace(scale, ranks=together.ranks))
         for_each(mixtures, lambda mixture: separate_one(mixture, job), dry_run)
+
+
+def shares(mixtures: Sequence[Path], job: Job) -> int:
+    """How many processes can have a part of the longest of the files: one for what cannot be looked at."""
+    from audiofix.audio.streaming import outline
+    from audiofix.drawing import Place, ground_of
+    from audiofix.setup import prepare
+
+    seconds = 0.0
+    for path in mixtures:
+        with contextlib.suppress(InputError):  # it is told when the file is read
+            seconds = max(seconds, outline(path).seconds)
+    wanted = {name: value for name, value in job.settings.items() if name not in ("draws", "seed", "device")}
+    setup = prepare(job.sources, **wanted, device="cpu", begun=job.init is not None)
+    return ground_of(setup, round(seconds * setup.sample_rate), Place()).shares
 
 
 def separate_one(path: Path, job: Job) -> dict[str, Any] | None:

@@ -25,6 +25,9 @@ from audiofix.nets.layers import SigmaEmbedding
 
 Trunk = Callable[[Tensor, Tensor], Tensor]
 TAPS = 5  # of the depthwise filter over patches
+VECTOR = (
+    32  # numbers that torch's elementwise functions take at once, two registers of AVX-512; or a half of it
+)
 # Steps of numbers that span many decades: logarithms of power above noise go in so, and of variance come out so.
 HEIGHT_STEP, LOG_STEP = 0.2, 4.0
 
@@ -165,6 +168,17 @@ class TimeFrequencyMixer(nn.Module):
     def grid(self) -> int:
         """Samples from one patch to the next: a shift by this much shifts the output."""
         return self.config.patch * self.config.hop
+
+    @property
+    def in_whole_vectors(self) -> bool:
+        """Whether a patch is a whole number of vectors everywhere: then bits do not depend on how many there are.
+
+        Elementwise functions go by VECTOR numbers and work out what is left over in another way. Products give a
+        row the same bits among any number of rows. Both hold exactly where one thread goes through all of them.
+        """
+        c, bands = self.config, sum(count for count, _ in self.config.bands)
+        sizes = (bands * c.features, c.hidden, bands * c.band_features, c.band_hidden, c.window // 2)
+        return all(size % VECTOR == 0 for size in sizes)
 
     def forward(self, x: Tensor, sigma: Tensor, trunk: Trunk | None = None) -> Tensor:
         """x: (batch, input, time) at unit scale, recorded ones first; sigma: (batch,) in full-scale amplitude.

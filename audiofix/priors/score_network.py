@@ -68,6 +68,7 @@ class ScorePrior:
         self.net, self.sample_rate, self.sigmas, self.bf16 = net, sample_rate, sigmas, bf16
         self.grid = net.grid
         self.halo = -(-net.receptive_field // net.grid) * net.grid
+        self.anywhere = net.in_whole_vectors  # bits do not depend on where on the grid chunks begin
         net.eval().requires_grad_(False)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
@@ -102,6 +103,7 @@ class MixturePosterior:
         self.sources = net.config.outputs
         self.grid = net.grid
         self.halo = -(-net.receptive_field // net.grid) * net.grid
+        self.anywhere = net.in_whole_vectors  # bits do not depend on where on the grid chunks begin
         net.eval().requires_grad_(False)
 
     def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
@@ -118,6 +120,7 @@ class InOrder:
         self.posterior, self.order = posterior, list(order)
         self.sample_rate, self.sigmas = posterior.sample_rate, posterior.sigmas
         self.halo, self.grid = posterior.halo, posterior.grid
+        self.anywhere = getattr(posterior, "anywhere", False)
 
     def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
         """As the posterior's own, (batch, source, time) in the new order."""

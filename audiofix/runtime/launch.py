@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -45,15 +45,25 @@ def devices_of(text: str) -> list[str]:
     return found
 
 
+def devices_for(text: str, shares: Callable[[], int]) -> list[str]:
+    """As `devices_of`, but "auto" has no more of them than there are shares of the work, and at least one.
+
+    `shares` is asked only where that decides. Devices that were named are all taken.
+    """
+    found = devices_of(text)
+    return found[: max(1, shares())] if text.strip() == "auto" and len(found) > 1 else found
+
+
 @contextlib.contextmanager
-def company(devices: str) -> Iterator[Company]:
+def company(devices: str, shares: Callable[[], int]) -> Iterator[Company]:
     """Join the processes that torchrun or srun have started, or start one more for each further device.
 
     Each runs this process's own command line; they end with this block. The cores are shared out among the
-    processes of a machine. Raises DeviceError.
+    processes of a machine. `shares`: how many processes can have a part of the work, for "auto". Raises
+    DeviceError.
     """
     rank, size, local = ranks_of(os.environ)
-    found = devices_of(devices)
+    found = devices_of(devices) if size > 1 else devices_for(devices, shares)
     if size > 1:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", "1")))
         device = found[local % len(found)]

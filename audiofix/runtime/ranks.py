@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, distributed
 
 from audiofix.errors import DeviceError
+from audiofix.numerics.windows import even_cuts
 from audiofix.runtime.stores import Store
 
-UNIT = 3 * (
-    1 << 14
-)  # samples: stretches begin at multiples of it, as chunks do; a multiple of every prior's grid
+# Samples: where bits depend on where chunks begin, stretches begin at multiples of it, as chunks do; a multiple of
+# every prior's grid.
+UNIT = 3 * (1 << 14)
 PIECE = 20 * UNIT  # samples that travel at once when results are collected
+
+
+Stretch = tuple[int, int]  # samples [start, stop) of a file that are a process's
+
+
+def shares(length: int, least: int, unit: int = UNIT) -> int:
+    """How many processes can have a stretch of a file that is `least` samples long or more; one at least."""
+    return max(1, -(-length // unit) // max(1, -(-least // unit)))
+
+
+def divide(length: int, size: int, least: int, unit: int = UNIT, halo: int = 0) -> list[Stretch]:
+    """The stretches of `size` processes: none for the last ones where the file is too short for all.
+
+    Each begins at a multiple of `unit` and is `least` samples long or more. They are alike in size with the `halo`
+    that a process works out anew on each side of its own; the first and the last have one halo less, and are
+    longer by as much. A length of 0 has stretches of 0.
+    """
+    units, fewest = -(-length // unit), max(1, -(-least // unit))
+    busy = min(size, shares(length, least, unit))
+    more = min(halo // unit, (units - busy * fewest) // 2) if busy > 1 else 0
+    cuts = [min(length, unit * cut) for cut in even_cuts(units, busy, more, more)]
+    return [*pairwise(cuts), *[(length, length)] * (size - busy)]
 
 
 @dataclass(frozen=True)
@@ -30,25 +54,15 @@ class Ranks:
         """Whether this is the process that writes and reports."""
         return self.rank == 0
 
-    def stretch(self, length: int, least: int, rank: int | None = None) -> tuple[int, int]:
-        """Samples [start, stop) of a file that are a rank's, none of them where the file is too short for all.
-
-        Stretches begin at multiples of UNIT, differ by one of it at most, and are `least` samples long or more.
-        """
-        rank = self.rank if rank is None else rank
-        units = -(-length // UNIT)
-        busy = max(1, min(self.size, units // max(1, -(-least // UNIT))))
-        start, stop = (min(length, UNIT * (units * min(r, busy) // busy)) for r in (rank, rank + 1))
-        return start, stop
-
-    def edges(self, store: Store, pad: int, length: int, least: int) -> Store:
-        """The store with up to `pad` samples of its neighbours on both sides."""
+    def edges(self, store: Store, pad: int, stretches: Sequence[Stretch]) -> Store:
+        """The store, of this rank's stretch, with up to `pad` samples of its neighbours on both sides."""
+        length = stretches[-1][1]
         if self.size == 1 or pad == 0 or store.stop - store.start in (0, length):
             return store
         before = self.rank - 1 if store.start > 0 else None
         after = self.rank + 1 if store.stop < length else None
         head = store.read(store.start, min(store.start + pad, store.stop)).contiguous()
-        width = self.stretch(length, least, after)[1] - store.stop if after is not None else 0
+        width = stretches[after][1] - store.stop if after is not None else 0
         tail = store.read(max(store.start, store.stop - pad), store.stop).contiguous()
         left, right = (head.new_empty(*head.shape[:2], size) for size in (pad, min(pad, width)))
         wanted = []
@@ -76,14 +90,13 @@ class Ranks:
             distributed.all_reduce(told, distributed.ReduceOp.MAX)
         return tuple(bool(flag) for flag in told)
 
-    def collect(self, store: Store, whole: Store, length: int, least: int) -> None:
+    def collect(self, store: Store, whole: Store, stretches: Sequence[Stretch]) -> None:
         """Bring every process's stretch into the first one's `whole`; the others' `whole` stays empty."""
         if self.first:
             for start, stop in pieces(store.start, store.stop):
                 whole.write(start, store.read(start, stop))
         for rank in range(1, self.size):
-            begin, end = self.stretch(length, least, rank)
-            for start, stop in pieces(begin, end):
+            for start, stop in pieces(*stretches[rank]):
                 with telling_lost_ranks():
                     if self.rank == rank:
                         distributed.send(store.read(start, stop).contiguous(), 0)

@@ -111,7 +111,7 @@ def memory(seconds: list[float], limit: str, options: list[str]) -> list[dict[st
     return rows
 
 
-HALO, UNIT, RATE = 35328, 49152, 16000  # samples: of the shipped networks; parts begin at multiples of UNIT
+HALO, RATE = 35328, 16000  # samples: of the shipped networks
 CALLS = (
     18  # steps of `balanced` with an exchange each: 16 levels, the last denoising, and one for good measure
 )
@@ -120,23 +120,22 @@ CALLS = (
 def model(bandwidth: float, latency: float) -> None:
     """Time and efficiency of an hour and of a minute in mono by processes, from what is assumed of them.
 
-    A process works on `units` of 3.07 s, the largest share of the file, and anew on the halo of its edges; a step
-    sends two edges of two sources, and two flags in log2(N) rounds. `speed`: seconds of audio that a device
-    puts through one network in a second, chunks' own halos included; two sources are two networks.
+    A process works on its share of the file, two halos or more, and anew on the halo of its edges; a step sends
+    two edges of two sources, and two flags in log2(N) rounds. `speed`: seconds of audio that a device puts through
+    one network in a second, chunks' own halos included; two sources are two networks.
     """
     print(f"{bandwidth / 1e9:g} GB/s, {latency * 1e6:g} us a message (assumed), {CALLS} steps of two sources")
     edge = HALO * 2 * 4
     print(f"bytes of an edge: {edge} a channel, both sides: {2 * edge} a step and process")
     print("audio s   speed   processes   seconds   efficiency")
     for audio in (60.0, 3600.0):
-        units = math.ceil(audio * RATE / UNIT)
+        most = max(1, int(audio * RATE / (2 * HALO)))
         for speed in (20.0, 1000.0, 10000.0):
             alone = CALLS * 2 * audio / speed
             for count in (2, 8, 64):
-                busy = min(count, units)
-                part = math.ceil(units / busy) * UNIT / RATE
-                # A halo on each side: what a chunk inside the file has anyway is work done twice at the edges.
-                work = 2 * (part + 2 * HALO / RATE * (busy > 1)) / speed
+                busy = min(count, most)
+                # Alike in size with the halos, two where processes meet: what is worked out twice at the edges.
+                work = 2 * (audio + 2 * (busy - 1) * HALO / RATE) / busy / speed
                 talk = 2 * (2 * edge / bandwidth + latency) + 2 * latency * math.ceil(math.log2(busy))
                 total = CALLS * (work + talk)
                 row = f"{audio:7.0f} {speed:7.0f} {count:11d} {total:9.2f} {alone / (count * total):12.2f}"

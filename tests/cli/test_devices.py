@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ import pytest
 import soundfile
 
 from audiofix.errors import DeviceError
+from audiofix.hub.registry import export_model
 from audiofix.runtime.launch import devices_of
+from tests.conftest import tiny_card
+from tests.hub.tiny import TINY_MIXER, drawn_mixer
 
 COMMAND = [sys.executable, "-m", "audiofix"]
 QUICK = ["--levels", "12", "--seed", "5", "--prior", "tiny-speech,tiny-piano"]
@@ -56,9 +60,20 @@ def alone(mixture: Path) -> dict[str, str]:
     return hashes("alone")
 
 
-def test_torchruns_processes_give_the_same_files(mixture: Path) -> None:
-    """Three stretches and four processes: one has nothing to do."""
-    follow = ("--prior", "tiny-separator")
+@pytest.fixture
+def free_separator(tiny_separator: Path) -> str:
+    """The name of a separator whose bits do not depend on chunks, so that it is cut anywhere on its grid."""
+    sizes = replace(TINY_MIXER, features=32, hidden=32, band_features=16, band_hidden=32)
+    card = tiny_card("free-separator", "separator", "speech,piano")
+    net = drawn_mixer(replace(sizes, inputs=3, outputs=2, recorded=1))
+    export_model(net, card, tiny_separator / card.name)
+    return card.name
+
+
+@pytest.mark.parametrize("anywhere", [False, True], ids=["units", "anywhere"])
+def test_torchruns_processes_give_the_same_files(mixture: Path, free_separator: str, anywhere: bool) -> None:
+    """Four processes: one has nothing to do where there are three units, all have a part on the grid."""
+    follow = ("--prior", free_separator if anywhere else "tiny-separator")
     run(separate(mixture, "alone", *follow))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
     run([*torchrun, *separate(mixture, "four", *follow)[1:]])

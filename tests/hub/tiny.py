@@ -59,15 +59,16 @@ def tiny_net(seed: int = 0, sizes: WaveNetConfig = TINY) -> TieredWaveNet:
 def tiny_mixer(sources: int = 0, seed: int = 0) -> TimeFrequencyMixer:
     """A mixer of one source, or of a separator's mixture and sources, without a zero among its weights."""
     sizes = replace(TINY_MIXER, inputs=sources + 1, outputs=sources, recorded=1) if sources else TINY_MIXER
-    return _drawn(sizes, seed)
+    return drawn_mixer(sizes, seed)
 
 
 def tiny_restorer(recorded: int, seed: int = 0) -> TimeFrequencyMixer:
     """A mixer of one source that is shown so many waves, without a zero among its weights."""
-    return _drawn(replace(TINY_MIXER, inputs=recorded + 1, recorded=recorded), seed)
+    return drawn_mixer(replace(TINY_MIXER, inputs=recorded + 1, recorded=recorded), seed)
 
 
-def _drawn(sizes: MixerConfig, seed: int) -> TimeFrequencyMixer:
+def drawn_mixer(sizes: MixerConfig, seed: int = 0) -> TimeFrequencyMixer:
+    """A mixer of these sizes without a zero among its weights."""
     net = TimeFrequencyMixer(sizes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

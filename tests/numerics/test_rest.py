@@ -14,7 +14,7 @@ from audiofix.numerics.metrics import log_spectral_distance, sdr, si_sdr
 from audiofix.numerics.rng import TILE, noise_source, unit_noise
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.numerics.tweedie import denoised_from_score, score_from_denoised
-from audiofix.numerics.windows import plan_chunks
+from audiofix.numerics.windows import equal_chunks, even_cuts, plan_chunks
 
 
 def test_geometric_ladder() -> None:
@@ -76,6 +76,46 @@ def test_chunks_cover_once_with_halo(length: int, chunk: int, halo: int, grid: i
         assert part.right >= min(length, part.stop + halo)
         assert part.right <= length
         assert list(range(part.left, part.right))[part.inner] == list(range(part.start, part.stop))
+
+
+@given(st.integers(0, 5000), st.integers(1, 900), st.integers(0, 20), st.sampled_from([1, 8, 64]), st.data())
+def test_equal_chunks_cover_once_and_are_few(
+    length: int, most: int, cells: int, grid: int, data: st.DataObject
+) -> None:
+    halo = cells * grid
+    first = data.draw(st.integers(0, length // grid)) * grid
+    last = data.draw(st.integers(first, length))
+    parts = equal_chunks(length, most, halo, grid, first, last)
+    covered = [t for part in parts for t in range(part.start, part.stop)]
+    stop = min(length, -(-last // grid) * grid)
+    assert covered == list(range(first, stop if last > first else first))
+    for part in parts:
+        assert part.left % grid == part.start % grid == 0
+        assert part.left == max(0, part.start - halo)
+        assert part.right == min(length, part.stop + halo)
+    flights = [part.right - part.left for part in parts]
+    inner = max(grid, most // grid * grid)
+    if len(parts) > 1:
+        assert max(flights) <= inner + 2 * halo
+        assert max(flights) - min(flights) <= 2 * grid
+        # One chunk less would be too few for them.
+        assert sum(flights) - 2 * halo > (len(parts) - 1) * inner - 2 * grid
+    elif parts and flights[0] < length:
+        assert flights[0] <= max(inner, halo) + 2 * halo
+
+
+def test_cuts_are_even() -> None:
+    assert even_cuts(10, 3) == [0, 3, 6, 10]
+    assert even_cuts(10, 3, 2, 2) == [0, 4, 6, 10]
+    assert even_cuts(10, 1, 4, 4) == [0, 10]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"first": 3, "last": 2}, {"last": 11}, {"most": 0}, {"halo": -1}, {"grid": 0}]
+)
+def test_chunks_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(SettingError, match="cannot plan chunks"):
+        equal_chunks(**{"length": 10, "most": 5, "halo": 1, **wrong})
 
 
 def test_si_sdr_ignores_scale_and_offset() -> None:
