@@ -1,6 +1,6 @@
 """A chain walked by steps over a whole file, section by section: on disk, by several processes, to be resumed.
 
-The numbers are those of `separation.draw_posterior` on the whole file, because noise is keyed by place, and every
+The numbers are those of `separation.draw_posterior` or `restoration.draw_restoration` on the whole file, because noise is keyed by place, and every
 step sees as many samples beyond a section as its scores depend on.
 """
 
@@ -116,12 +116,16 @@ class Ground:
 
 @dataclass(frozen=True)
 class Walk:
-    """A chain and its ground: the mixture (channel, 1, time), and the score of its sources within a span."""
+    """A chain and its ground: the mixture (channel, 1, time), and the score of its sources within a span.
+
+    summed: whether estimates are made to add up to the mixture; else the score alone knows what was recorded.
+    """
 
     route: Route
     ground: Ground
     mixture: Store
     score: Callable[[Span], ScoreFn]
+    summed: bool = True
 
     @property
     def steps(self) -> int:
@@ -149,9 +153,8 @@ class Walk:
         def work(span: Span) -> Tensor:
             x, y = edged.read(*span), self.mixture.read(*span)
             noise = self.route.noise((x.shape[0], x.shape[1]), span)
-            chain = preset.walk(
-                x, self.score(span), schedule, noise, lambda clean: Mixture().project(clean, y), begin=done
-            )
+            project = (lambda clean: Mixture().project(clean, y)) if self.summed else None
+            chain = preset.walk(x, self.score(span), schedule, noise, project, begin=done)
             state, info = next(chain)
             told(state, info)
             return state.x
@@ -166,7 +169,7 @@ class Walk:
         def work(span: Span) -> Tensor:
             x = edged.read(*span)
             clean = denoised_from_score(x, self.score(span)(x, last), last)
-            return Mixture().project(clean, self.mixture.read(*span))
+            return Mixture().project(clean, self.mixture.read(*span)) if self.summed else clean
 
         return self.ground.each(work, into, self.ground.halo)
 
