@@ -1,7 +1,7 @@
 """A chain walked by steps over a whole file, section by section: on disk, by several processes, to be resumed.
 
-The numbers are those of `separation.draw_posterior` or `restoration.draw_restoration` on the whole file, because noise is keyed by place, and every
-step sees as many samples beyond a section as its scores depend on.
+The numbers are those of `separation.draw_posterior` or `restoration.draw_restoration` on the whole file, because
+noise is keyed by place, and every step sees as many samples beyond a section as its scores depend on.
 """
 
 from __future__ import annotations

@@ -93,20 +93,20 @@ class Tools:
         """Hz."""
         return self.prior.sample_rate
 
-    def score(self) -> ScoreFn:
-        """The prior's score of (batch, 1, time) on its axis, in chunks."""
-        return self.executor.together([walked(self.prior)])
+    def score(self, origin: int = 0) -> ScoreFn:
+        """The prior's score of (batch, 1, time) on its axis, in chunks; `origin`: place of sample 0 in the file."""
+        return self.executor.together([walked(self.prior)], origin=origin)
 
     @property
     def curve(self) -> Curve:
         """The axis that the chain goes along."""
         return curve_of(self.prior)
 
-    def fill(self, evidence: Tensor) -> Tensor:
-        """The inpainter's mean given (batch, 3, time), (batch, 1, time)."""
+    def fill(self, evidence: Tensor, origin: int = 0) -> Tensor:
+        """The inpainter's mean given (batch, 3, time), (batch, 1, time); `origin` as in `score`."""
         if self.inpainter is None:
             raise ValueError("there is no inpainter")
-        return self.executor.jointly(self.inpainter, evidence)(torch.zeros_like(evidence[:, :1]), math.inf)
+        return self.executor.jointly(self.inpainter, evidence, origin)(torch.zeros_like(evidence[:, :1]), math.inf)
 
     def calls(self, schedule: Schedule | None) -> int:
         """Network calls in all, of each piece that is worked on."""

@@ -45,7 +45,7 @@ def within(x: Tensor, origin: int) -> Read:
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a recording is cut, at two rates at once: into blocks of REACH or little more, REACH at least around each.
+    """How a recording is cut at two rates at once: into blocks of REACH or little more, as much around each.
 
     from_rate, to_rate: Hz, whole numbers > 0. Raises SettingError for others.
     """
@@ -146,12 +146,12 @@ class LocalBand:
         return self.back(x, residual) * (self.to_rate / self.from_rate)
 
     def start(self, y: Tensor, sources: int) -> Tensor:
-        """The known band; only of a stretch that both rates divide: (batch, 1 or sources, time') to (..., time)."""
+        """The known band, of a stretch that both rates divide: (batch, 1 or sources, time') to x's shape."""
         time = y.shape[-1] * self.from_rate // self.to_rate
         return self.back(y.new_zeros(*y.shape[:-1], time), y).expand(-1, sources, -1)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
-        """The known band from y, the rest from x; on the slope a mean of both. x that explains y stays as it is."""
+        """The known band from y, the rest from x; on the slope a mean. x that explains y stays as it is."""
         return x + self.back(x, y - self.forward(x))
 
 
