@@ -94,7 +94,7 @@ class Tools:
         return self.prior.sample_rate
 
     def score(self, origin: int = 0) -> ScoreFn:
-        """The prior's score of (batch, 1, time) on its axis, in chunks; `origin`: place of sample 0 in the file."""
+        """The prior's score of (batch, 1, time) on its axis, in chunks; `origin`: sample 0's place in the file."""
         return self.executor.together([walked(self.prior)], origin=origin)
 
     @property
@@ -106,7 +106,9 @@ class Tools:
         """The inpainter's mean given (batch, 3, time), (batch, 1, time); `origin` as in `score`."""
         if self.inpainter is None:
             raise ValueError("there is no inpainter")
-        return self.executor.jointly(self.inpainter, evidence, origin)(torch.zeros_like(evidence[:, :1]), math.inf)
+        return self.executor.jointly(self.inpainter, evidence, origin)(
+            torch.zeros_like(evidence[:, :1]), math.inf
+        )
 
     def calls(self, schedule: Schedule | None) -> int:
         """Network calls in all, of each piece that is worked on."""

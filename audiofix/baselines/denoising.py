@@ -136,7 +136,8 @@ def wiener_in_order(
         if stop < time:  # the frame that ends where the next stretch begins
             before = np.abs(clean[(stop - left) // hop - first - 1]) ** 2 / (noise + TINY)
         whole = np.concatenate([np.zeros((first, clean.shape[1]), clean.dtype), clean])
-        yield resynthesised(whole, frame, np.zeros(min(time, stop + frame) - left))[start - left : stop - left]
+        found = resynthesised(whole, frame, np.zeros(min(time, stop + frame) - left))
+        yield found[start - left : stop - left].astype(np.float64)
 
 
 def log_mmse(x: Floats, profile: Profile, memory: float = 0.95, frame: int = FRAME) -> Floats:
