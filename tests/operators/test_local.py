@@ -44,7 +44,9 @@ def test_away_from_the_slope_it_is_the_ideal_band(came: int, goes: int, cutoff: 
         x = Band(came, came, local.edge).forward(x)
     found, wanted = local.forward(x), ideal.forward(x)
     assert found.shape == wanted.shape
-    inner = slice(goes, -goes)  # where blocks see nothing of the ends, at which the one goes on round the circle
+    inner = slice(
+        goes, -goes
+    )  # where blocks see nothing of the ends, at which the one goes on round the circle
     # Each bin's response is DEPTH off at most, and the answer is cut where it has fallen to DEPTH.
     error = (found - wanted)[..., inner].square().mean().sqrt()
     assert float(error) < 2 * DEPTH * float(x.square().mean().sqrt())
@@ -74,9 +76,7 @@ def test_a_stretch_has_the_bits_of_the_whole_and_a_shorter_margin_has_not(came: 
     part = x[..., left - margin : right + margin]
     start, _ = cut.span(part.shape[-1])
     inner = slice(-(-left * goes // came), right * goes // came)
-    assert torch.equal(
-        cut.forward(part)[..., inner.start - start : inner.stop - start], whole[..., inner]
-    )
+    assert torch.equal(cut.forward(part)[..., inner.start - start : inner.stop - start], whole[..., inner])
     short = LocalBand(came, goes, origin=left)
     start, _ = short.span(right - left)
     assert not torch.equal(
