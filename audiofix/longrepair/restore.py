@@ -24,6 +24,7 @@ from audiofix.longrepair.work import LongWork
 from audiofix.preparing import checked_outline, refuse_lost, refuse_useless
 from audiofix.progress import Progress
 from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around, report_of
+from audiofix.runtime.checkpoint import Reached
 from audiofix.runtime.ranks import pieces
 from audiofix.runtime.stores import Memory, Store, on_disk
 from audiofix.tools import SHARES, Tools, ladder_for, prepare_tools
@@ -85,13 +86,13 @@ def restore_file(
     tools = _in_short_chunks(tools)
     section = section_for(memory, tools, audio)
     place = replace(place or Place(), section=section, make=make)
-    sparse = guesses.sparse(y, rate, faults, make) if tools.sparse else None
+    sparse = _sparse(y, rate, faults, place) if tools.sparse else None
     begun = sparse is not None and faults[0].kind == "clip"
     finite = sparse if begun and sparse is not None else guesses.first_guess(y, rate, faults, make)
     gain = guesses.gain_of(finite, rate, tools.sample_rate)
     schedule = ladder_for(faults, gain, tools)
     work = Work(rate, tools, schedule, gain, seed, progress)
-    long = LongWork(work, place, _key(tools, faults, schedule, gain, seed, y))
+    long = LongWork(work, _saving_in("chain", place), _key(tools, faults, schedule, gain, seed, y))
     if all(isinstance(fault, LostSamples) for fault in faults):
         drawn = _in_pieces(y, finite, faults, long)
     else:
@@ -138,6 +139,24 @@ def _loaded(path: Path, came: Audio, audio: Audio, faults: Sequence[Fault], y: S
     return y
 
 
+def _saving_in(name: str, place: Place) -> Place:
+    """The place, with what is saved in a folder of its own."""
+    return replace(place, checkpoints=place.checkpoints / name) if place.checkpoints else place
+
+
+def _sparse(y: Store, rate: int, faults: Sequence[Fault], place: Place) -> Store | None:
+    """`guesses.sparse`, which is half of the work on clipping and rounding: kept for a run that resumes."""
+    trail = _saving_in("guess", place).trail(f"{_hash_of(y)} {rate} {faults!r}")
+    if trail is not None and trail.holds("sparse"):
+        found: Store = place.make((len(y.read(0, 0)), 1), 0, y.stop)
+        trail.fill("sparse", found)
+        return found
+    sparse = guesses.sparse(y, rate, faults, place.make)
+    if trail is not None and sparse is not None and place.ranks.first:
+        trail.save(Reached(0, 0), {"sparse": sparse})
+    return sparse
+
+
 def _in_short_chunks(tools: Tools) -> Tools:
     """Time-frequency networks give the same bits in any chunks: so they are asked for short ones."""
     if tools.prior.halo is None:
@@ -161,8 +180,7 @@ def _in_pieces(y: Store, finite: Store, gaps: Sequence[Fault], long: LongWork) -
             near = work.draws(y.read(first, last)[:, 0], finite.read(first, last)[:, 0], [inner])
             reads = [Memory(one[:, None]).read for one in near]
         else:
-            saved = long.place.checkpoints
-            own = replace(long.place, checkpoints=saved / str(number) if saved else None)
+            own = _saving_in(str(number), long.place)
             there = Part(y, first, last - first), Part(finite, first, last - first)
             far = replace(long, place=own).draws(*there, [inner])
             if not long.place.ranks.first:
@@ -190,7 +208,11 @@ def _key(tools: Tools, faults: Sequence[Fault], schedule: object, gain: float, s
         gain,
         seed,
     ]
-    found = hashlib.sha256(repr(facts).encode())
+    return hashlib.sha256(f"{facts!r} {_hash_of(y)}".encode()).hexdigest()
+
+
+def _hash_of(y: Store) -> str:
+    found = hashlib.sha256()
     for start, stop in pieces(0, y.stop, STRETCH):
         found.update(y.read(start, stop).contiguous().numpy().tobytes())
     return found.hexdigest()
