@@ -114,7 +114,7 @@ def test_nothing_found_leaves_nothing(run, model):
 def test_interrupted_and_resumed(model):
     """Ctrl-C leaves what --resume goes on from and nothing else; in the end there are the files of one run."""
     file(seconds=4.0)
-    command = [sys.executable, "-m", "audiofix", "upsample", "x.wav", "--cutoff", "3000",
+    command = [sys.executable, "-m", "audiofix", "upsample", "x.wav", "--cutoff", "3000", "--quality", "fast",
                "--prior", "tiny-speech", "--device", "cpu"]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     saved = Path("out/.x.wav.audiofix-resume/chain/reached.json")
