@@ -108,6 +108,14 @@ def shifted(fault: Fault, samples: int) -> Fault:
     return LostSamples(tuple((start + samples, stop + samples) for start, stop in fault.spans))
 
 
+def within(fault: Fault, start: int, stop: int) -> Fault:
+    """The fault as samples [start, stop) of the recording have it, counted from `start`."""
+    if not isinstance(fault, LostSamples):
+        return fault
+    cut = ((max(a, start) - start, min(b, stop) - start) for a, b in fault.spans)
+    return LostSamples(tuple(span for span in cut if span[0] < span[1]))
+
+
 def known_mask(spans: Sequence[tuple[int, int]], length: int) -> Tensor:
     """(length,) True where a sample is in no span."""
     known = torch.ones(length, dtype=torch.bool)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,20 +29,45 @@ def changes(result: Tensor, y: Tensor, finite: Tensor, faults: Sequence[Fault]) 
 
     Where faults touch every sample (a missing band, noise, rounding) the second has no meaning and is None.
     """
-    everywhere = any(not isinstance(fault, LostSamples | Cut) for fault in faults)
-    kept = torch.ones_like(y, dtype=torch.bool)
-    for fault in faults:
-        if isinstance(fault, LostSamples):
-            for start, stop in fault.spans:
-                kept[:, start:stop] = False
-        elif isinstance(fault, Cut):
-            kept &= (y > fault.low + EDGE) & (y < fault.high - EDGE)
-    difference = (result - y).abs()
-    power = result.double().square().mean() / finite.double().square().mean().clamp(min=1e-20)
-    outside = None if everywhere or not kept.any() else float(difference[kept].max())
-    return {
-        "samples": int((difference > 0).sum()),
-        "of": y.numel(),
-        "largest_outside": outside,
-        "level_db": float(10 * torch.log10(power)),
-    }
+    counted = Changes()
+    counted.add(result, y, finite, faults)
+    return counted.figures()
+
+
+@dataclass
+class Changes:
+    """What was changed, added up stretch by stretch."""
+
+    samples: int = 0
+    of: int = 0
+    outside: float | None = None
+    power: float = 0.0
+    before: float = 0.0
+
+    def add(self, result: Tensor, y: Tensor, finite: Tensor, faults: Sequence[Fault]) -> None:
+        """A stretch of (channel, time), and its faults."""
+        everywhere = any(not isinstance(fault, LostSamples | Cut) for fault in faults)
+        kept = torch.ones_like(y, dtype=torch.bool)
+        for fault in faults:
+            if isinstance(fault, LostSamples):
+                for start, stop in fault.spans:
+                    kept[:, start:stop] = False
+            elif isinstance(fault, Cut):
+                kept &= (y > fault.low + EDGE) & (y < fault.high - EDGE)
+        difference = (result - y).abs()
+        if not everywhere and kept.any():
+            self.outside = max(self.outside or 0.0, float(difference[kept].max()))
+        self.samples += int((difference > 0).sum())
+        self.of += y.numel()
+        self.power += float(result.double().square().sum())
+        self.before += float(finite.double().square().sum())
+
+    def figures(self) -> dict[str, Any]:
+        """As `changes`."""
+        least = 1e-20 * max(1, self.of)
+        return {
+            "samples": self.samples,
+            "of": self.of,
+            "largest_outside": self.outside,
+            "level_db": 10 * math.log10(max(self.power, 1e-300) / max(self.before, least)),
+        }

@@ -33,15 +33,26 @@ def framed(y: Tensor, finite: Tensor, rate: int, block: int) -> Frame:
     What is mirrored is the guess, so that no gap is; it counts as recorded. So do zeros after it.
     """
     length = y.shape[-1]
-    margin = min(math.ceil(SECONDS * rate), length - 1)
-    fade = torch.linspace(0, math.pi / 2, margin + 2, dtype=y.dtype)[1:-1].sin().square()
-    whole = pad(finite[:, None], (margin, margin), mode="reflect") if margin else finite[:, None].clone()
-    whole[..., :margin] *= fade
-    whole[..., whole.shape[-1] - margin :] *= fade.flip(0)
-    whole = pad(whole, (0, smooth(-(-whole.shape[-1] // block)) * block - whole.shape[-1]))
+    margin, total = extent(length, rate, block)
+    head, tail = faded_ends(finite, margin)
+    whole = torch.cat([head, finite[:, None], tail], dim=-1)
+    whole = pad(whole, (0, total - whole.shape[-1]))
     observed = whole.clone()
     observed[:, 0, margin : margin + length] = y
     return Frame(observed, whole, margin, length)
+
+
+def extent(length: int, rate: int, block: int) -> tuple[int, int]:
+    """Samples before a recording of so many, and samples of its frame in all."""
+    margin = min(math.ceil(SECONDS * rate), length - 1)
+    return margin, smooth(-(-(length + 2 * margin) // block)) * block
+
+
+def faded_ends(finite: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """What comes before and after (channel, time): its ends mirrored and faded, (channel, 1, margin) each."""
+    fade = torch.linspace(0, math.pi / 2, margin + 2, dtype=finite.dtype)[1:-1].sin().square()
+    head, tail = finite[:, None, 1 : margin + 1], finite[:, None, finite.shape[-1] - 1 - margin : -1]
+    return head.flip(-1) * fade, tail.flip(-1) * fade.flip(0)
 
 
 def smooth(least: int) -> int:

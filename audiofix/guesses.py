@@ -14,6 +14,7 @@ from audiofix.baselines import declipping, dequantising
 from audiofix.baselines.declipping import declip_interpolated, declip_sparse
 from audiofix.baselines.denoising import FRAME, wiener
 from audiofix.baselines.dequantising import dequantise_sparse
+from audiofix.baselines.spade import Spade
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
 from audiofix.operators.autoregression import fill_from_nearby
 from audiofix.operators.gap import FILL_ORDERS, FILL_ROUNDS
@@ -26,8 +27,7 @@ def first_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> T
     guess = torch.where(samples.isfinite(), samples, 0.0)
     spans = sorted(span for fault in faults if isinstance(fault, LostSamples) for span in fault.spans)
     if spans:
-        # The work grows with the cube of the order: twice the priors' is enough for what lies above their band.
-        order = FILL_ORDERS[0] * min(2, max(1, round(sample_rate / PRIOR_RATE)))
+        order = fill_order(sample_rate)
         filled = [fill_from_nearby(row.double().numpy(), spans, order, FILL_ROUNDS) for row in guess]
         guess = torch.from_numpy(np.stack(filled)).to(guess)
     for fault in faults:
@@ -42,16 +42,31 @@ def sparse_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> 
     fault = faults[0] if len(faults) == 1 else None
     if not isinstance(fault, Cut | Rounded):
         return None
-    # Frames of the same time at any rate: a power of two near it.
-    longer = 2 ** round(math.log2(sample_rate / PRIOR_RATE))
-    rows = samples.double().numpy()
+    rows, how = samples.double().numpy(), sparse_settings(fault, sample_rate)
     if isinstance(fault, Cut):
-        how = replace(declipping.SPARSE, frame=max(64, int(declipping.SPARSE.frame * longer)))
         found = [declip_sparse(row, fault.low, fault.high, how) for row in rows]
     else:
-        how = replace(dequantising.SPARSE, frame=max(64, int(dequantising.SPARSE.frame * longer)))
         found = [dequantise_sparse(row, fault.step, fault.offset, how) for row in rows]
     return torch.from_numpy(np.stack(found)).to(samples)
+
+
+def fill_order(sample_rate: int) -> int:
+    """Order of the autoregressive fills.
+
+    The work grows with its cube: twice the priors' is enough for what lies above their band.
+    """
+    return FILL_ORDERS[0] * min(2, max(1, round(sample_rate / PRIOR_RATE)))
+
+
+def sparse_settings(fault: Cut | Rounded, sample_rate: int) -> Spade:
+    """Frames of the same time at any rate: a power of two near it."""
+    how = (declipping if isinstance(fault, Cut) else dequantising).SPARSE
+    return replace(how, frame=max(64, int(how.frame * 2 ** round(math.log2(sample_rate / PRIOR_RATE)))))
+
+
+def noise_frame(sample_rate: int) -> int:
+    """Samples of a frame of the Wiener filter."""
+    return int(FRAME * 2 ** round(math.log2(sample_rate / PRIOR_RATE)))
 
 
 def without_noise(wave: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor:
@@ -63,8 +78,7 @@ def without_noise(wave: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Te
     if profile is None:
         return wave
     known = profile.double().numpy() if len(profile) > 1 else float(profile[0])
-    frame = int(FRAME * 2 ** round(math.log2(sample_rate / PRIOR_RATE)))
-    rows = [wiener(row[0].double().numpy(), known, frame=frame) for row in wave]
+    rows = [wiener(row[0].double().numpy(), known, frame=noise_frame(sample_rate)) for row in wave]
     return torch.from_numpy(np.stack(rows))[:, None].to(wave)
 
 

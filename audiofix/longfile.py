@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from audiofix.api import number_of_draws
-from audiofix.audio.loudness import frame_energies, frame_length, gain_of
+from audiofix.audio.loudness import Level
 from audiofix.audio.streaming import BLOCK, blocks, outline, resampled
 from audiofix.checks import check_input
 from audiofix.drawing import Place, draw_all
@@ -110,19 +109,12 @@ def separate_file(
 
 def load(path: Path, audio: Audio, rate: int, target: float, mixture: Store) -> float:
     """Read a file into `mixture` at the models' rate and level; returns the gain. Raises InputError."""
-    frame = frame_length(rate)
-    energies: list[Tensor] = []
-    rest, at = torch.zeros(audio.channels, 0), 0
+    level, at = Level(rate), 0
     for wave in resampled(blocks(path), audio.length, audio.sample_rate, rate, mixture.stop):
         mixture.write(at, wave[:, None])
         at += wave.shape[1]
-        rest = torch.cat([rest, wave], dim=1)
-        whole = rest.shape[1] // frame * frame
-        energies.append(frame_energies(rest[:, :whole], frame))
-        rest = rest[:, whole:]
-    if rest.shape[1]:
-        energies.append(frame_energies(rest, frame))
-    gain = gain_of(torch.cat(energies), rate, audio.channels, mixture.stop, target)
+        level.hear(wave)
+    gain = level.gain(target)
     for start, stop in pieces(0, mixture.stop):
         mixture.write(start, mixture.read(start, stop) * gain)
     return gain

@@ -1,7 +1,7 @@
 """A chain walked by steps over a whole file, section by section: on disk, by several processes, to be resumed.
 
-The numbers are those of `separation.draw_posterior` on the whole file, because noise is keyed by place, and every
-step sees as many samples beyond a section as its scores depend on.
+The numbers are those of `separation.draw_posterior` or `restoration.draw_restoration` on the whole file, because
+noise is keyed by place, and every step sees as many samples beyond a section as its scores depend on.
 """
 
 from __future__ import annotations
@@ -138,12 +138,14 @@ class Walk:
     """A chain and its ground: the mixture (channel, 1, time), and the score of its sources.
 
     score: what works out the score of samples [left, right) of the file, of which [start, stop) is looked at.
+    summed: whether estimates are made to add up to the mixture; else the score alone knows what was recorded.
     """
 
     route: Route
     ground: Ground
     mixture: Store
     score: Callable[[Chunk], ScoreFn]
+    summed: bool = True
 
     @property
     def steps(self) -> int:
@@ -173,9 +175,8 @@ class Walk:
             noise = self.route.noise((x.shape[0], x.shape[1]), part.span)
             # Where a step asks for several scores, the first ones are wanted around the section too.
             score = self.score(part.widened((preset.reach - 1) * self.ground.halo))
-            chain = preset.walk(
-                x, score, schedule, noise, lambda clean: Mixture().project(clean, y), begin=done
-            )
+            project = (lambda clean: Mixture().project(clean, y)) if self.summed else None
+            chain = preset.walk(x, score, schedule, noise, project, begin=done)
             state, info = next(chain)
             told(state, info)
             return state.x
@@ -190,7 +191,7 @@ class Walk:
         def work(part: Chunk) -> Tensor:
             x = edged.read(*part.span)
             clean = denoised_from_score(x, self.score(part)(x, last), last)
-            return Mixture().project(clean, self.mixture.read(*part.span))
+            return Mixture().project(clean, self.mixture.read(*part.span)) if self.summed else clean
 
         return self.ground.each(work, into, self.ground.halo)
 

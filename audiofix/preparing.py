@@ -59,7 +59,7 @@ def prepared(
     sparse = sparse_guess(y, rate, faults)
     heard = to_recognise(y, rate, faults, sparse)
     tools = prepare_tools(heard, rate, faults, source, prior, quality, draws, mean, device)
-    _refuse_useless(faults, tools)
+    refuse_useless(faults, tools)
     sparse = sparse if tools.sparse else None
     if sparse is not None and faults[0].kind == "clip":
         finite = sparse
@@ -72,7 +72,24 @@ def checked(
 ) -> tuple[Audio, list[Fault]]:
     """The recording and its faults at the rate of the result. Raises InputError and SettingError."""
     _check(audio, faults, to_rate, draws, seed)
-    return _at_rate(audio, faults, to_rate)
+    refuse_lost(audio.samples, faults)
+    found, faults = audio, _at_rate(audio, faults, to_rate)
+    if to_rate is not None:
+        samples = resample(audio.samples.float(), audio.sample_rate, to_rate)
+        found = replace(audio, samples=samples, sample_rate=to_rate)
+    return found, faults
+
+
+def checked_outline(
+    audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int
+) -> tuple[Audio, list[Fault]]:
+    """As `checked`, of a recording whose samples are not there: of another rate has the result that length."""
+    _check(audio, faults, to_rate, draws, seed)
+    found, faults = audio, _at_rate(audio, faults, to_rate)
+    if to_rate is not None:
+        silence = torch.zeros(1, 1).expand(audio.channels, -(-audio.length * to_rate // audio.sample_rate))
+        found = replace(audio, samples=silence, sample_rate=to_rate)
+    return found, faults
 
 
 def refuse_short(audio: Audio) -> None:
@@ -89,20 +106,24 @@ def _check(audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: in
         raise SettingError(f"--draws must be 1 or more, got {draws}")
     if seed < 0:
         raise SettingError(f"--seed must be 0 or more, got {seed}")
-    lost = torch.zeros(audio.length, dtype=torch.bool)
+
+
+def refuse_lost(samples: Tensor, faults: Sequence[Fault]) -> None:
+    """Raise InputError where (channel, time) is not finite outside the gaps among its faults."""
+    lost = torch.zeros(samples.shape[1], dtype=torch.bool)
     for fault in faults:
         for start, stop in fault.spans if isinstance(fault, LostSamples) else ():
             lost[start:stop] = True
-    if not bool(audio.samples[:, ~lost].isfinite().all()):
+    if not bool(samples[:, ~lost].isfinite().all()):
         raise InputError(
             "there are NaN or infinite samples outside the gaps; fill them first with audiofix inpaint --auto-gaps"
         )
 
 
-def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> tuple[Audio, list[Fault]]:
-    """The recording at the rate of the result, and its faults there: a higher rate lacks its upper band."""
+def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> list[Fault]:
+    """The faults at the rate of the result: a higher rate lacks its upper band."""
     if to_rate is None:
-        return audio, list(faults)
+        return list(faults)
     if to_rate <= audio.sample_rate:
         raise SettingError(
             f"--to {to_rate}: the file has {audio.sample_rate} Hz already; give a higher rate, or --cutoff HZ"
@@ -111,11 +132,10 @@ def _at_rate(audio: Audio, faults: Sequence[Fault], to_rate: int | None) -> tupl
         raise SettingError(
             "a new rate and other faults do not go together in one run; restore first, then upsample"
         )
-    samples = resample(audio.samples.float(), audio.sample_rate, to_rate)
-    return replace(audio, samples=samples, sample_rate=to_rate), [LostBand(TRUSTED * audio.sample_rate / 2)]
+    return [LostBand(TRUSTED * audio.sample_rate / 2)]
 
 
-def _refuse_useless(faults: Sequence[Fault], tools: Tools) -> None:
+def refuse_useless(faults: Sequence[Fault], tools: Tools) -> None:
     """Raise SettingError where a band is missing that the prior does not know either."""
     for fault in faults:
         if isinstance(fault, LostBand) and fault.hertz > 0.94 * tools.sample_rate / 2:

@@ -12,7 +12,17 @@ import torch
 from torch import Tensor
 
 from audiofix.axes import along
-from audiofix.damages import Fault, LostBand, LostSamples, Noisy, at_other_rate, explained, scaled, shifted
+from audiofix.damages import (
+    Fault,
+    LostBand,
+    LostSamples,
+    Noisy,
+    at_other_rate,
+    explained,
+    known_mask,
+    scaled,
+    shifted,
+)
 from audiofix.effect import changes, exact
 from audiofix.faults.background import background
 from audiofix.frame import Frame, framed
@@ -96,7 +106,7 @@ def restore(
     audio, faults, y, finite, sparse = ready.audio, ready.faults, ready.y, ready.finite, ready.sparse
     tools, gain, schedule = ready.tools, ready.gain, ready.schedule
     gaps = [fault for fault in faults if isinstance(fault, LostSamples)]
-    work = _Work(audio.sample_rate, tools, schedule, gain, seed, progress)
+    work = Work(audio.sample_rate, tools, schedule, gain, seed, progress)
     if all(isinstance(fault, LostSamples) for fault in faults):
         drawn = _in_pieces(y, finite, gaps, work)
     else:
@@ -106,14 +116,26 @@ def restore(
     if sparse is not None:
         result = torch.lerp(sparse, result, SHARES[faults[0].kind])
     result = exact(result, y, audio.sample_rate, faults)
+    settings = {
+        "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,
+        "typical": tools.typical, "seed": seed, "device": device, "prior": prior,
+    }  # fmt: skip
     seconds = time.monotonic() - began
-    report = {
+    change, judged = changes(result, y, finite, faults), tools.judge(result * gain, audio.sample_rate)
+    report = report_of(audio, faults, tools, schedule, gain, settings, change, judged, seconds)
+    each = [replace(audio, samples=one) for one in drawn] if len(drawn) > 1 else []
+    return Repair(replace(audio, samples=result), each, report)
+
+
+def report_of(
+    audio: Audio, faults: Sequence[Fault], tools: Tools, schedule: Schedule | None, gain: float,
+    settings: dict[str, Any], change: dict[str, Any], judged: list[str], seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    """What a run says about itself; `audio` at the result's rate."""
+    return {
         "task": "restore",
         "faults": [{"kind": f.kind, "found": f.describe(audio.sample_rate)} for f in faults],
-        "settings": {
-            "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,
-            "typical": tools.typical, "seed": seed, "device": device, "prior": prior,
-        },
+        "settings": settings,
         "schedule": {
             "sigmas": list(schedule.sigmas) if schedule else [], "sampler": tools.sampler,
             "network_calls": tools.calls(schedule),
@@ -124,15 +146,13 @@ def restore(
         "working_gain_db": 20 * math.log10(gain),
         "seconds": seconds,
         "seconds_per_audio_second": seconds / audio.seconds,
-        "change": changes(result, y, finite, faults),
-        "notes": [*tools.notes, *_notes(audio, faults, tools), *tools.judge(result * gain, audio.sample_rate)],
+        "change": change,
+        "notes": [*tools.notes, *_notes(audio, faults, tools), *judged],
     }  # fmt: skip
-    each = [replace(audio, samples=one) for one in drawn] if len(drawn) > 1 else []
-    return Repair(replace(audio, samples=result), each, report)
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What is the same for every piece of a file."""
 
     rate: int
@@ -163,8 +183,8 @@ class _Work:
                     callback=teller(self.progress, k, tools.draws, self.schedule),
                 ))
                 for k in range(tools.draws)
-            ] if self.schedule else [damage.denoised(score, begin, self._level(faults))]  # fmt: skip
-        floor = self._floor(y, faults)
+            ] if self.schedule else [damage.denoised(score, begin, self.level(faults))]  # fmt: skip
+        floor = self.floor(faults, lambda cutoff: background(torch.nan_to_num(y), self.rate, cutoff))
         if floor and damage.operator is not None:
             found = [
                 damage.operator.project(x + floor * self._hiss(x, k), damage.y) for k, x in enumerate(found)
@@ -174,56 +194,72 @@ class _Work:
         joined = [x if same else up.forward(x) + rest for x in found]
         return [frame.inner(x) / self.gain for x in joined]
 
-    def _floor(self, y: Tensor, faults: Sequence[Fault]) -> float:
-        """Noise of the recording's pauses that its missing band lacks: of a draw only, a mean has none to add."""
+    def floor(self, faults: Sequence[Fault], measured: Callable[[float], float]) -> float:
+        """Noise of the recording's pauses that its missing band lacks: of a draw only, a mean has none to add.
+
+        measured: see `background`, for a cut-off.
+        """
         cut = [fault.hertz for fault in faults if isinstance(fault, LostBand)]
         if not cut or self.tools.mean or self.schedule is None:
             return 0.0
-        density = background(torch.nan_to_num(y), self.rate, min(cut)) * self.gain
+        density = measured(min(cut)) * self.gain
         return density * (self.tools.sample_rate / self.rate) ** 0.5
 
     def _hiss(self, x: Tensor, draw: int) -> Tensor:
         return unit_noise(tuple(x.shape), self.seed, draw, HISS).to(x)
 
-    def _level(self, faults: Sequence[Fault]) -> float:
+    def level(self, faults: Sequence[Fault]) -> float:
+        """Level at the models' rate of the noise that one call takes out."""
         level = level_of(faults, 1.0)
         if level is None:
             raise ValueError("these faults take a chain")
         return level * min(1.0, self.tools.sample_rate / self.rate) ** 0.5
 
     def _damage(self, frame: Frame, faults: Sequence[Fault], begin: Tensor, rest: Tensor) -> Damage:
-        noise = next((fault for fault in faults if isinstance(fault, Noisy)), None)
-        known = None
-        if noise is not None:
-            known = Noise(at_other_rate(noise.profile, self.rate, self.tools.sample_rate))
+        profile = self.profile(faults)
+        known = None if profile is None else Noise(profile)
         found = explained(frame.y, faults, self.rate, self.tools.sample_rate, rest)
         operator, y = (None, begin) if found is None else found
         return Damage(operator, y, known)
 
+    def profile(self, faults: Sequence[Fault]) -> Tensor | None:
+        """Of the noise among the faults, at the models' rate."""
+        noise = next((fault for fault in faults if isinstance(fault, Noisy)), None)
+        return None if noise is None else at_other_rate(noise.profile, self.rate, self.tools.sample_rate)
+
     def _filled(self, begin: Tensor, faults: Sequence[Fault], same: bool) -> Tensor:
         """The mean that the inpainter gives, (channel, 1, time) at the models' rate."""
-        ratio, wider = self.tools.sample_rate / self.rate, 0 if same else WIDER
-        known = torch.ones(begin.shape[-1], dtype=torch.bool)
-        for fault in faults:
-            for start, stop in fault.spans if isinstance(fault, LostSamples) else ():
-                known[max(0, math.floor(start * ratio) - wider) : math.ceil(stop * ratio) + wider] = False
-        operator = Gap(known)
+        operator = Gap(known_mask(self.lost(faults, same), begin.shape[-1]))
         y = operator.forward(begin)
         return operator.project(self.tools.fill(operator.evidence(y, self.tools.fill_orders)), y)
 
+    def lost(self, faults: Sequence[Fault], same: bool) -> list[tuple[int, int]]:
+        """First and one past the last lost sample of each gap, at the models' rate."""
+        ratio, wider = self.tools.sample_rate / self.rate, 0 if same else WIDER
+        return [
+            (max(0, math.floor(start * ratio) - wider), math.ceil(stop * ratio) + wider)
+            for fault in faults
+            if isinstance(fault, LostSamples)
+            for start, stop in fault.spans
+        ]
 
-def _in_pieces(y: Tensor, finite: Tensor, gaps: Sequence[LostSamples], work: _Work) -> list[Tensor]:
-    """Work on what lies around gaps only; all else is y."""
-    spans = sorted(span for gap in gaps for span in gap.spans)
-    context = round(CONTEXT_SECONDS * work.rate)
+
+def pieces_around(gaps: Sequence[LostSamples], context: int) -> list[list[tuple[int, int]]]:
+    """Gaps in groups that are two contexts apart or more."""
     pieces: list[list[tuple[int, int]]] = []
-    for span in spans:
+    for span in sorted(span for gap in gaps for span in gap.spans):
         if pieces and span[0] - pieces[-1][-1][1] < 2 * context:
             pieces[-1].append(span)
         else:
             pieces.append([span])
+    return pieces
+
+
+def _in_pieces(y: Tensor, finite: Tensor, gaps: Sequence[LostSamples], work: Work) -> list[Tensor]:
+    """Work on what lies around gaps only; all else is y."""
+    context = round(CONTEXT_SECONDS * work.rate)
     results = [y.clone() for _ in range(work.tools.draws)]
-    for piece in pieces:
+    for piece in pieces_around(gaps, context):
         first = max(0, piece[0][0] - context)
         last = min(y.shape[1], piece[-1][1] + context)
         inner = LostSamples(tuple((a - first, b - first) for a, b in piece))

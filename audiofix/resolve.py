@@ -12,11 +12,8 @@ import torch
 from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded
 from audiofix.errors import SettingError
 from audiofix.faultlist import AUTO, Wanted
-from audiofix.faults.bandwidth import find_cutoff
-from audiofix.faults.clipping import find_clipping, find_plateau
-from audiofix.faults.depth import find_depth
-from audiofix.faults.gaps import find_gaps, merge_gaps, parse_gap
-from audiofix.faults.noise import find_noise
+from audiofix.faults.gaps import merge_gaps, parse_gap
+from audiofix.faults.look import Look, look_at
 from audiofix.types import Audio
 
 if TYPE_CHECKING:
@@ -43,20 +40,23 @@ def resolve(
     audio: Audio,
     spans: Sequence[tuple[int, int]] = (),
     profile: Tensor | None = None,
+    look: Look | None = None,
 ) -> Resolved:
     """Faults of a recording as asked for.
 
-    `spans` are gaps that are known otherwise, from a list; `profile` the noise's, from a recording of it alone.
+    `spans` are gaps that are known otherwise, from a list; `profile` the noise's, from a recording of it alone;
+    `look` finds what is auto where the samples of `audio` are not in memory.
     Gaps count as one fault, at the place of the first. Raises SettingError for what does not fit, or where auto
     finds nothing.
     """
+    look = look or look_at(audio.samples, audio.sample_rate)
     lost, found, evidence = list(spans), list[Fault](), list[str]()
     for one in wanted:
         if one.kind == "gap":
-            lost += _gaps(one, audio, evidence)
+            lost += _gaps(one, look, evidence)
     for one in wanted:
         if one.kind != "gap":
-            found.append(_MEASURED[one.kind](one, audio, evidence, profile))
+            found.append(_MEASURED[one.kind](one, look, evidence, profile))
         elif not any(isinstance(fault, LostSamples) for fault in found) and lost:
             found.append(LostSamples(tuple(merge_gaps(lost, audio.length, audio.sample_rate))))
     if lost and not any(one.kind == "gap" for one in wanted):
@@ -64,18 +64,18 @@ def resolve(
     return Resolved(found, evidence)
 
 
-def examine(audio: Audio) -> tuple[list[Wanted], Resolved]:
+def examine(audio: Audio, look: Look | None = None) -> tuple[list[Wanted], Resolved]:
     """Look for every fault: the chain that is proposed, and it resolved, with the evidence.
 
     In the order in which they usually come about: noise in the room, a low-pass, a clip, rounding, gaps. Noise is
-    only reported where nothing else was found: gaps and clips tell little about it.
+    only reported where nothing else was found: gaps and clips tell little about it. `look`: as in `resolve`.
     """
     wanted, resolved = list[Wanted](), Resolved()
     for kind in ("lowpass", "clip", "quantise", "gap", "noise"):
         if kind == "noise" and wanted:
             continue
         try:
-            one = resolve([Wanted(kind)], audio)
+            one = resolve([Wanted(kind)], audio, look=look)
         except SettingError:
             continue
         if one.faults:
@@ -85,11 +85,11 @@ def examine(audio: Audio) -> tuple[list[Wanted], Resolved]:
     return wanted, resolved
 
 
-def _gaps(one: Wanted, audio: Audio, evidence: list[str]) -> list[tuple[int, int]]:
+def _gaps(one: Wanted, look: Look, evidence: list[str]) -> list[tuple[int, int]]:
+    rate = look.sample_rate
     if one.argument != AUTO:
-        return [parse_gap(one.argument, audio.sample_rate)]
-    found = find_gaps(audio.samples, audio.sample_rate)
-    rate = audio.sample_rate
+        return [parse_gap(one.argument, rate)]
+    found = look.gaps()
     for gap in found[:LISTED]:
         evidence.append(f"gap {gap.start / rate:.4f}-{gap.stop / rate:.4f} s: {gap.reason}")
     if len(found) > LISTED:
@@ -99,15 +99,15 @@ def _gaps(one: Wanted, audio: Audio, evidence: list[str]) -> list[tuple[int, int
     return [(gap.start, gap.stop) for gap in found]
 
 
-def _band(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+def _band(one: Wanted, look: Look, evidence: list[str], _profile: Tensor | None) -> Fault:
     if one.argument != AUTO:
         hertz = _number(one, "Hz")
-        if not 0 < hertz < audio.sample_rate / 2:
+        if not 0 < hertz < look.sample_rate / 2:
             raise SettingError(
-                f"{one.said} does not lie between 0 and {audio.sample_rate / 2:g} Hz, half the file's rate"
+                f"{one.said} does not lie between 0 and {look.sample_rate / 2:g} Hz, half the file's rate"
             )
         return LostBand(hertz)
-    found = find_cutoff(torch.nan_to_num(audio.samples), audio.sample_rate)
+    found = look.cutoff()
     if found is None:
         raise SettingError(
             f"no roll-off was found: the file has its full band; if one is missing say where: {one.example}"
@@ -116,10 +116,10 @@ def _band(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | Non
     return LostBand(found.hertz)
 
 
-def _clip(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+def _clip(one: Wanted, look: Look, evidence: list[str], _profile: Tensor | None) -> Fault:
     if one.argument != AUTO:
         level = _number(one, "a level from 0 to 1")
-        peak = float(torch.nan_to_num(audio.samples).abs().max())
+        peak = look.peak()
         if level <= 0:
             raise SettingError(f"{one.said} is no level of clipping; give one above 0")
         if level > peak:
@@ -127,9 +127,9 @@ def _clip(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | Non
                 f"{one.said}: nothing in the file reaches it (peak {peak:.4g}); give a lower one"
             )
         return Cut(-level, level)
-    found = find_clipping(torch.nan_to_num(audio.samples))
+    found = look.clipping()
     if found is None:
-        plateau = find_plateau(audio.samples)
+        plateau = look.plateau()
         if plateau is not None:
             example = replace(one, argument=f"{plateau:.2g}").said
             raise SettingError(
@@ -144,13 +144,13 @@ def _clip(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | Non
     return Cut(found.low, found.high)
 
 
-def _depth(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | None) -> Fault:
+def _depth(one: Wanted, look: Look, evidence: list[str], _profile: Tensor | None) -> Fault:
     if one.argument != AUTO:
         bits = _number(one, "bits, 2 to 16")
         if not 2 <= bits <= 16 or bits != int(bits):
             raise SettingError(f"{one.said} is no number of bits; give a whole number, 2 to 16")
         return Rounded(2.0 ** (1 - bits))
-    found = find_depth(torch.nan_to_num(audio.samples))
+    found = look.depth()
     if found is None:
         raise SettingError(
             f"no coarse grid was found: the samples are finer than 12 bits; say how many there were: {one.example}"
@@ -159,18 +159,16 @@ def _depth(one: Wanted, audio: Audio, evidence: list[str], _profile: Tensor | No
     return Rounded(found.step, found.offset)
 
 
-def _noise(one: Wanted, audio: Audio, evidence: list[str], profile: Tensor | None) -> Fault:
+def _noise(one: Wanted, look: Look, evidence: list[str], profile: Tensor | None) -> Fault:
     if profile is not None:
         return Noisy(profile.clamp(min=1e-6))
-    samples = torch.nan_to_num(audio.samples)
     if one.argument != AUTO:
         below = _number(one, "dB below the sound")
         if not -20 <= below <= 120:
             raise SettingError(f"{one.said} is no dB below the sound; give -20 to 120")
-        power = float(samples.square().mean())
         # What is recorded is sound and noise: the noise is that much below the sound alone.
-        return Noisy(torch.tensor([(power / (1 + 10 ** (below / 10))) ** 0.5]))
-    found = find_noise(samples, audio.sample_rate)
+        return Noisy(torch.tensor([(look.power() / (1 + 10 ** (below / 10))) ** 0.5]))
+    found = look.noise()
     if found is None:
         raise SettingError(f"no noise floor worth the name was found; say how loud it is: {one.example}")
     evidence.append(

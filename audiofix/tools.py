@@ -30,6 +30,7 @@ from audiofix.likeness import BLOCK, LEAST, likeness
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.tweedie import denoised_from_score
+from audiofix.numerics.windows import Chunk
 from audiofix.operators.gap import FILL_ORDERS
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
@@ -95,20 +96,22 @@ class Tools:
         """Hz."""
         return self.prior.sample_rate
 
-    def score(self) -> ScoreFn:
-        """The prior's score of (batch, 1, time) on its axis, in chunks."""
-        return self.executor.together([walked(self.prior)])
+    def score(self, part: Chunk | None = None) -> ScoreFn:
+        """The prior's score of (batch, 1, time) on its axis, in chunks; `part` as in `Executor.together`."""
+        return self.executor.together([walked(self.prior)], part=part)
 
     @property
     def curve(self) -> Curve:
         """The axis that the chain goes along."""
         return curve_of(self.prior)
 
-    def fill(self, evidence: Tensor) -> Tensor:
-        """The inpainter's mean given (batch, 3, time), (batch, 1, time)."""
+    def fill(self, evidence: Tensor, part: Chunk | None = None) -> Tensor:
+        """The inpainter's mean given (batch, 3, time), (batch, 1, time); `part` as in `score`."""
         if self.inpainter is None:
             raise ValueError("there is no inpainter")
-        return self.executor.jointly(self.inpainter, evidence)(torch.zeros_like(evidence[:, :1]), math.inf)
+        return self.executor.jointly(self.inpainter, evidence, part)(
+            torch.zeros_like(evidence[:, :1]), math.inf
+        )
 
     @property
     def fill_orders(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -41,6 +42,30 @@ def working_level(samples: Tensor, sample_rate: int, target_rms: float = 0.1) ->
     """
     energy = frame_energies(samples, frame_length(sample_rate))
     return gain_of(energy, sample_rate, len(samples), samples.shape[1], target_rms)
+
+
+class Level:
+    """`working_level` of a recording that is heard piece by piece, at `sample_rate` Hz."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.rate, self.time, self.channels = sample_rate, 0, 0
+        self._energies: list[Tensor] = []
+        self._rest: Tensor | None = None  # of a frame that is not whole yet
+
+    def hear(self, wave: Tensor) -> None:
+        """Go on with (channel, time)."""
+        frame = frame_length(self.rate)
+        self.time, self.channels = self.time + wave.shape[1], len(wave)
+        rest = wave if self._rest is None else torch.cat([self._rest, wave], dim=1)
+        whole = rest.shape[1] // frame * frame
+        self._energies.append(frame_energies(rest[:, :whole], frame))
+        self._rest = rest[:, whole:].clone()
+
+    def gain(self, target_rms: float = 0.1) -> float:
+        """The gain for all that was heard. Raises InputError for silence."""
+        last = [] if self._rest is None else [frame_energies(self._rest, frame_length(self.rate))]
+        energy = torch.cat([*self._energies, *last])
+        return gain_of(energy, self.rate, self.channels, self.time, target_rms)
 
 
 def frame_length(sample_rate: int) -> int:

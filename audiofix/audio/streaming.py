@@ -38,12 +38,12 @@ def outline(path: Path) -> Audio:
         ) from error
 
 
-def blocks(path: Path, size: int = BLOCK) -> Iterator[Tensor]:
-    """A file's samples (channel, time) in blocks of `size`. Raises InputError for what is not finite."""
+def blocks(path: Path, size: int = BLOCK, finite: bool = True) -> Iterator[Tensor]:
+    """A file's samples (channel, time) in blocks of `size`. Raises InputError, if `finite`, for what is not."""
     with soundfile.SoundFile(path) as file:
         done = 0
         while len(block := file.read(size, dtype="float32", always_2d=True)):
-            if not np.isfinite(block).all():
+            if finite and not np.isfinite(block).all():
                 raise InputError(
                     f"{path} holds NaN or infinite samples after {done / file.samplerate:.1f} s; silence them in "
                     "an audio editor first"

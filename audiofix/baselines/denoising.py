@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -85,13 +85,15 @@ def log_mmse_gain(prior: Signal, posterior: Signal) -> Signal:
     return np.minimum(share * np.exp(exp1(np.maximum(share * posterior, 1e-10)) / 2), 1.0)
 
 
-def decision_directed(noisy: np.ndarray, noise: Signal, gain: Gain, memory: float) -> np.ndarray:
+def decision_directed(
+    noisy: np.ndarray, noise: Signal, gain: Gain, memory: float, before: Signal | None = None
+) -> np.ndarray:
     """Each frame's a-priori SNR from what the frame before became (Ephraim & Malah 1984, eq. 51).
 
     xi = memory A²/N of the frame before + (1 - memory) max(gamma - 1, 0), gamma = |X|²/N. (frames, bins) and
-    (bins,) to (frames, bins).
+    (bins,) to (frames, bins). before: A²/N of the frame before the first, (bins,); none: 0.
     """
-    clean, before = np.empty_like(noisy), np.zeros_like(noise)
+    clean, before = np.empty_like(noisy), np.zeros_like(noise) if before is None else before
     for index, frame in enumerate(noisy):
         posterior = np.abs(frame) ** 2 / (noise + TINY)
         prior = memory * before + (1 - memory) * np.maximum(posterior - 1, 0)
@@ -108,6 +110,34 @@ def wiener(x: Floats, profile: Profile, memory: float = 0.95, frame: int = FRAME
     does, and for a memory out of range.
     """
     return _filtered(x, profile, wiener_gain, memory, frame)
+
+
+def wiener_in_order(
+    read: Callable[[int, int], Signal],
+    time: int,
+    profile: Profile,
+    frame: int = FRAME,
+    stretch: int = 1 << 18,
+    memory: float = 0.95,
+) -> Iterator[Signal]:
+    """`wiener` of samples [0, time) that `read` gives stretch by stretch, the very same: (stretch,) each.
+
+    What a frame became is carried from one stretch to the next. stretch: samples, a multiple of `frame`.
+    """
+    noise, hop = noise_power(profile, frame), frame // OVERLAP
+    before: Signal | None = None
+    for start in range(0, time, stretch):
+        left, stop = max(0, start - frame), min(time, start + stretch)
+        noisy = spectra(read(left, min(time, stop + frame)), frame)
+        # Of a stretch that is not the first, frames are whole from here on; the one before has been cleaned.
+        first = OVERLAP if left else 0
+        noisy = noisy[first:]
+        clean = decision_directed(noisy, noise, wiener_gain, memory, before)
+        if stop < time:  # the frame that ends where the next stretch begins
+            before = np.abs(clean[(stop - left) // hop - first - 1]) ** 2 / (noise + TINY)
+        whole = np.concatenate([np.zeros((first, clean.shape[1]), clean.dtype), clean])
+        found = resynthesised(whole, frame, np.zeros(min(time, stop + frame) - left))
+        yield found[start - left : stop - left].astype(np.float64)
 
 
 def log_mmse(x: Floats, profile: Profile, memory: float = 0.95, frame: int = FRAME) -> Floats:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from audiofix.cli import options
+from audiofix.cli.longfile import bytes_of
 from audiofix.cli.many import MANY, Many
 from audiofix.cli.repair import Job
+from audiofix.cli.scaling import FROM_DISK, Scale
 from audiofix.cli.shared import with_options
 from audiofix.faultlist import AUTO, Wanted
 
@@ -21,6 +23,7 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "mean": (options.Mean, None),
     "seed": (options.Seed, 0),
     "device": (options.Device, "auto"),
+    **FROM_DISK,
     "reference": (options.Reference, None),
     "plot": (options.Plot, False),
     "compare": (options.Compare, False),
@@ -48,5 +51,14 @@ def job_of(task: str, wanted: Sequence[Wanted] | None, common: Mapping[str, Any]
     settings = {name: common[name] for name in SAMPLING}
     if "to_rate" in more:
         settings["to_rate"] = more.pop("to_rate")
-    rest = {name: value for name, value in common.items() if name not in (*SAMPLING, "output", "debug")}
-    return Job(task, wanted, settings, common["output"], **rest, **more)
+    used = {*SAMPLING, *FROM_DISK, "output", "debug"}
+    rest = {name: value for name, value in common.items() if name not in used}
+    return Job(task, wanted, settings, common["output"], scale=scale_of(common), **rest, **more)
+
+
+def scale_of(common: Mapping[str, Any]) -> Scale:
+    """What was asked for with FROM_DISK. Raises SettingError."""
+    memory, every = common["memory"], common["save_every"]
+    asked = memory is not None or common["resume"] or every is not None
+    bytes_ = None if memory is None else bytes_of(memory)
+    return Scale(common["resume"], 30.0 if every is None else every, bytes_, asked=asked)

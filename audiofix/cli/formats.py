@@ -20,16 +20,22 @@ def format_aimed_at(restored: Audio, resolved: Resolved) -> Audio:
     return dataclasses.replace(restored, subtype="PCM_16") if few else restored
 
 
+def name_as_wanted(stem: str, place: Path, suffix: str) -> str:
+    """A suffix that was wanted stays, as long as it says what is inside."""
+    wanted = place.suffix.lower()
+    return stem + (place.suffix if ALIASES.get(wanted, wanted) == suffix else suffix)
+
+
 def format_notes(
-    audio: Audio, restored: Audio, written: tuple[str, str], place: Path, file: Path
+    audio: Audio, restored: Audio, written: tuple[str, str], place: Path, file: Path, peak: float
 ) -> list[str]:
-    """What a user has to know of the format that was written."""
+    """What a user has to know of the format that was written; `peak` of the result."""
     container, subtype = written
     notes, came = [], f"{audio.container} {audio.subtype}"
     if written != (audio.container, audio.subtype):
         notes.append(
             f"written as {container} {subtype}: {came} cannot hold the result (peak "
-            f"{float(restored.samples.abs().max()):.3g}, {restored.sample_rate} Hz)"
+            f"{peak:.3g}, {restored.sample_rate} Hz)"
         )
     elif file.suffix != place.suffix:
         notes.append(f"written as {file.name}, not {place.name}: results keep the recording's format, {came}")

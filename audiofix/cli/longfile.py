@@ -17,6 +17,7 @@ from audiofix.cli import output, show
 from audiofix.errors import InputError, SettingError
 
 if TYPE_CHECKING:
+    from audiofix.cli.repair import Job as RestoringJob
     from audiofix.cli.separate import Job
     from audiofix.drawing import Place
     from audiofix.longfile import LongSeparation
@@ -52,7 +53,7 @@ def wanted(path: Path, job: Job) -> bool:
             * audio.length
             * (3 * len(job.sources) * (2 + (job.settings["draws"] or 1)) + 4)
         )
-        if kept < _SHARE * _memory():
+        if kept < _SHARE * memory_there():
             return False
     for given, option in ((job.references, "--reference"), (job.init, "--init"), (job.spread, "--spread")):
         if given:
@@ -114,7 +115,9 @@ def separate_long(path: Path, job: Job) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def saving(folder: Path, path: Path, job: Job) -> Iterator[tuple[Place, Callable[..., None] | None]]:
+def saving(
+    folder: Path, path: Path, job: Job | RestoringJob
+) -> Iterator[tuple[Place, Callable[..., None] | None]]:
     """Where a run saves itself, and its progress bar; an interrupt says how to go on."""
     from audiofix.drawing import Place
     from audiofix.runtime.ranks import Ranks
@@ -141,7 +144,7 @@ def _saved_at(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.audiofix-resume"
 
 
-def _memory() -> float:
+def memory_there() -> float:
     """Bytes of memory that the machine has, where the system tells; else no limit."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

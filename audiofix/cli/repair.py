@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import many, output, show, targets
-from audiofix.cli.formats import ALIASES, format_aimed_at, format_notes
+from audiofix.cli import longrepair, many, output, show, targets
+from audiofix.cli.formats import format_aimed_at, format_notes, name_as_wanted
+from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
 from audiofix.faultlist import Wanted
 
 if TYPE_CHECKING:
+    from audiofix.faults.look import Look
     from audiofix.repair import Repair
     from audiofix.resolve import Resolved
     from audiofix.types import Audio
@@ -43,6 +45,7 @@ class Job:
     confirm: Confirm | None = None
     wish: many.Many | None = None
     stage: many.Stage | None = None
+    scale: Scale = dataclasses.field(default_factory=Scale)
 
 
 def run(paths: Sequence[Path], job: Job) -> None:
@@ -66,9 +69,11 @@ def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dic
     from audiofix.preparing import refuse_short
     from audiofix.runtime.memory import keep_freed_memory
 
+    if not job.dry_run and longrepair.wanted(path, job):
+        return longrepair.restore_long(path, place, given, job)
     audio = read_audio(path, finite=False)
     refuse_short(audio)  # before anything else is found to be wrong with it
-    resolved = _resolve(audio, path, job)
+    resolved = resolved_for(audio, path, job)
     if resolved is None:
         return None
     more = [".png"] if job.plot else []
@@ -98,12 +103,15 @@ def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dic
     return report
 
 
-def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
-    """Faults with numbers; None where the user did not want to go on, or there is nothing to do."""
+def resolved_for(audio: Audio, path: Path, job: Job, look: Look | None = None) -> Resolved | None:
+    """Faults with numbers; None where the user did not want to go on, or there is nothing to do.
+
+    look: finds what is auto where the samples of `audio` are not in memory.
+    """
     from audiofix.resolve import examine, resolve
 
     if job.wanted is None:
-        wanted, resolved = examine(audio)
+        wanted, resolved = examine(audio, look)
         listed = " | ".join(one.kind for one in wanted)
         if job.stage is None and not job.as_json:
             for line in resolved.evidence:
@@ -121,7 +129,7 @@ def _resolve(audio: Audio, path: Path, job: Job) -> Resolved | None:
             _leave(path, job, resolved, "left as it is")
             return None
         return resolved
-    resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(audio, job))
+    resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(audio, job), look)
     if job.stage is None and not job.as_json:
         for line in resolved.evidence:
             show.say(f"{path.name}: {line}")
@@ -234,9 +242,7 @@ def _write(
 
     def written(one: Audio, stem: str, part: Path) -> str:
         container, subtype, suffix = output_format(like, peak_of(one.samples, like.subtype))
-        # A suffix that was wanted stays, as long as it says what is inside.
-        wanted = place.suffix.lower()
-        name = stem + (place.suffix if ALIASES.get(wanted, wanted) == suffix else suffix)
+        name = name_as_wanted(stem, place, suffix)
         samples = quantise(one.samples, subtype)
         as_file = dataclasses.replace(one, samples=samples, container=container, subtype=subtype)
         write_audio(part / name, as_file)
@@ -256,7 +262,8 @@ def _write(
             save_restoration(part / picture, _at(audio, restored), restored.samples, restored.sample_rate)
         files["report"] = str(place.parent / f"{place.stem}.report.json")
         container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
-        report["notes"] += format_notes(audio, restored, (container, subtype), place, Path(files["restored"]))
+        peak, file = float(restored.samples.abs().max()), Path(files["restored"])
+        report["notes"] += format_notes(audio, restored, (container, subtype), place, file, peak)
         report["output"] = {"files": files, "container": container, "subtype": subtype}
         text = output.dump_json(report, indent=2) + "\n"
         write_bytes_atomically(part / f"{place.stem}.report.json", text.encode())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,11 +57,31 @@ Precision = Annotated[
 ]
 
 
+SaveSometimes = Annotated[
+    float | None,
+    typer.Option(
+        "--save-every",
+        metavar="SECONDS",
+        min=0,
+        help="How often a run that works from the disk saves itself; 30 by default. Given: works from the disk.",
+        show_default=False,
+        rich_help_panel=_SCALE,
+    ),
+]
+# Name: type and default, of the restoring commands.
+FROM_DISK: Mapping[str, tuple[Any, Any]] = {
+    "memory": (Memory, None),
+    "resume": (GoOn, False),
+    "save_every": (SaveSometimes, None),
+}
+
+
 @dataclass(frozen=True)
 class Scale:
     """What was asked for with these options."""
 
-    resume: bool
-    save_every: float  # s
-    memory: float | None  # bytes
+    resume: bool = False
+    save_every: float = 30.0  # s
+    memory: float | None = None  # bytes
     ranks: Ranks | None = None  # the processes that share each file; None: this one
+    asked: bool = False  # whether any of this was asked for

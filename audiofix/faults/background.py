@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import percentile_filter
 from torch import Tensor
 
@@ -32,7 +33,11 @@ def background(samples: Tensor, sample_rate: int, cutoff: float) -> float:
     sample_rate, cutoff
         Hz, > 0.
     """
-    frames = power_frames(samples.detach().cpu().double().numpy())
+    return background_among(power_frames(samples.detach().cpu().double().numpy()), sample_rate, cutoff)
+
+
+def background_among(frames: NDArray[np.float64], sample_rate: int, cutoff: float) -> float:
+    """`background` of a recording with these power spectra (frame, 1025)."""
     first, last = (math.ceil(share * cutoff * WIDTH / sample_rate) for share in (LOW, HIGH))
     frames = frames[:, first : min(last, frames.shape[1])]
     if len(frames) < LEAST or frames.shape[1] < LEAST:

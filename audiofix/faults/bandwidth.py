@@ -52,7 +52,11 @@ def find_cutoff(samples: Tensor, sample_rate: int) -> Cutoff | None:
     Cutoff or None
         None for the full band, a cutoff above 0.93 of half the sample rate, and less than 2048 samples.
     """
-    frames = power_frames(samples.detach().cpu().double().numpy())
+    return cutoff_among(power_frames(samples.detach().cpu().double().numpy()), sample_rate)
+
+
+def cutoff_among(frames: NDArray[np.float64], sample_rate: int) -> Cutoff | None:
+    """`find_cutoff` of a recording with these power spectra (frame, 1025)."""
     power = frames.sum(axis=1)
     if not len(frames) or power.max() <= 0:
         return None

@@ -40,21 +40,35 @@ class _Errors:
     scale: Signal  # robust standard deviation of `correction` in the block
 
 
-def find_clicks(x: Signal, sample_rate: int, lost: NDArray[np.bool_] | None = None) -> list[tuple[int, int]]:
+def segment_length(sample_rate: int) -> int:
+    """Samples that are looked at together."""
+    return _hop(sample_rate) * _SEGMENT
+
+
+def _hop(sample_rate: int) -> int:
+    return 1 << max(7, round(np.log2(_BLOCK * sample_rate)) - 1)
+
+
+def find_clicks(
+    x: Signal, sample_rate: int, lost: NDArray[np.bool_] | None = None, rms: float | None = None
+) -> list[tuple[int, int]]:
     """Clicks up to 1 ms in any channel, two samples wider on each side than they are.
 
     x: (channel, time), finite; lost: (time,) samples known to be lost, not looked at, nor is what lies within 32
-    samples of them or of the recording's ends. Returns first and one past the last of each, in order.
+    samples of them or of the recording's ends. Returns first and one past the last of each, in order. rms: of what
+    is not lost of the recording that x is a part of, which begins with a segment.
     """
     time = x.shape[1]
     skip = np.zeros(time, dtype=bool) if lost is None else lost
     spread = _widened(skip, ORDER)
     spread[:ORDER] = spread[time - ORDER :] = True
     clicked = np.zeros(time, dtype=bool)
-    rms = float(np.sqrt(np.mean(x[:, ~skip] ** 2))) if not skip.all() else 0.0
+    if skip.all():
+        return []
+    rms = float(np.sqrt(np.mean(x[:, ~skip] ** 2))) if rms is None else rms
     if rms == 0:
         return []
-    hop = 1 << max(7, round(np.log2(_BLOCK * sample_rate)) - 1)
+    hop = _hop(sample_rate)
     for row in x:
         whole = bridged(row, skip)
         for first in range(0, time, hop * _SEGMENT):

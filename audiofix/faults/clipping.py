@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiofix.faults.dropouts import runs
+# (channel, time) of a recording part by part in their order; from its beginning with each call.
+Parts = Callable[[], Iterable[NDArray[np.float64]]]
+PART = 1 << 19  # samples of a channel
 
 _TOLERANCE = 1e-4  # relative to the level: what lies within counts as at it
 _CELLS = (
@@ -50,6 +53,12 @@ class Clipping:
     share: float
 
 
+def parts_of(samples: Tensor) -> Parts:
+    """Parts of what is in memory, (channel, time)."""
+    starts = range(0, max(1, samples.shape[1]), PART)
+    return lambda: (samples[:, first : first + PART].detach().cpu().double().numpy() for first in starts)
+
+
 def find_clipping(samples: Tensor) -> Clipping | None:
     """The levels of hard clipping, the same in all channels.
 
@@ -68,13 +77,16 @@ def find_clipping(samples: Tensor) -> Clipping | None:
     Clipping or None
         None where neither side is clipped.
     """
-    x = samples.detach().cpu().double().numpy()
-    finite = np.isfinite(x)
-    total = int(finite.sum())
+    return clipping_in_parts(parts_of(samples))
+
+
+def clipping_in_parts(parts: Parts) -> Clipping | None:
+    """`find_clipping` of a recording that is read part by part, several times."""
+    total = sum(int(np.isfinite(x).sum()) for x in parts())
     if not total:
         return None
-    high, above = _level(x, finite)
-    low, below = _level(-x, finite)
+    high, above = _level(parts)
+    low, below = _level(lambda: (-x for x in parts()))
     count = above + below
     if not count or count > _SQUARE * total:
         return None
@@ -89,43 +101,94 @@ def find_plateau(samples: Tensor) -> float | None:
 
     samples: (channel, time), full scale +-1. What is not finite is left out.
     """
-    x = samples.detach().cpu().double().numpy()
-    values = np.abs(x[np.isfinite(x)])
-    peak = float(values.max()) if values.size else 0.0
+    return plateau_in_parts(parts_of(samples))
+
+
+def plateau_in_parts(parts: Parts) -> float | None:
+    """`find_plateau` of a recording that is read part by part, twice."""
+    peak = max((float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) for x in parts()), default=0.0)
     if peak <= 0:
         return None
-    counts = np.histogram(values, _BINS, (0.0, peak))[0]
+    counts, size = np.zeros(_BINS, int), 0
+    for x in parts():
+        values = np.abs(x[np.isfinite(x)])
+        counts, size = counts + np.histogram(values, _BINS, (0.0, peak))[0], size + values.size
     best, level = _BUMP, None
     for cell in range(_LOWEST, _BINS - _TOP + 1):
         pile = counts[cell : cell + _TOP].sum()
         before = counts[cell - 1 - _BASE : cell - 1].mean()
-        enough = _FEWEST <= pile <= _STEADY * values.size
+        enough = _FEWEST <= pile <= _STEADY * size
         if enough and pile / _TOP > best * max(before, 1.0):
             best, level = pile / _TOP / max(before, 1.0), cell / _BINS * peak
     return level
 
 
-def _level(x: NDArray[np.float64], finite: NDArray[np.bool_]) -> tuple[float, int]:
+def _level(parts: Parts) -> tuple[float, int]:
     """Level at which the top of (channel, time) is cut off and samples there, or inf and 0."""
-    values = x[finite]
-    peak = float(values.max())
+    peak = max(float(x[np.isfinite(x)].max(initial=-math.inf)) for x in parts())
     if peak <= 0:
         return math.inf, 0
-    width = max(2 * _TOLERANCE * peak, _grid(values, peak))
+    least = 2 * _TOLERANCE * peak
+    width = max(least, _grid(parts, peak, least))
     if width > _COARSE * peak:
         return math.inf, 0
-    cells = np.clip((peak - values[values > _NEAR * peak]) / width + 0.5, 0, _CELLS + 1).astype(int)
-    counts = np.bincount(cells, minlength=2)[: _CELLS + 1]
-    at = x > peak - width / 2
-    equal = at[:, 1:] & at[:, :-1] & (x[:, 1:] == x[:, :-1])
-    flat = [stop - start + 1 for row in equal for start, stop in runs(row)]
-    if counts[0] <= _PILE * counts[1:].max() or len(flat) < _RUNS or sum(flat) < _FLAT:
+    counts, top = np.zeros(_CELLS + 2, int), _Distinct()
+    flat = still = 0  # runs of equal samples at the level, and pairs of them
+    # Of each channel the last sample, and whether it is the second of a pair.
+    before: NDArray[np.float64] | None = None
+    paired: NDArray[np.bool_] | None = None
+    for x in parts():
+        values = x[np.isfinite(x)]
+        near = values[values > _NEAR * peak]
+        cells = np.clip((peak - near) / width + 0.5, 0, _CELLS + 1).astype(int)
+        counts += np.bincount(cells, minlength=_CELLS + 2)
+        top.add(near[near > peak - width / 2])
+        joined = x if before is None else np.concatenate([before, x], axis=1)
+        at = joined > peak - width / 2
+        equal = at[:, 1:] & at[:, :-1] & (joined[:, 1:] == joined[:, :-1])
+        known = np.zeros((len(x), 1), bool) if paired is None else paired
+        still += int(equal.sum())
+        flat += int((equal & ~np.concatenate([known, equal[:, :-1]], axis=1)).sum()) if equal.size else 0
+        before, paired = joined[:, -1:], equal[:, -1:] if equal.size else known
+    if counts[0] <= _PILE * counts[1:-1].max() or flat < _RUNS or still + flat < _FLAT:
         return math.inf, 0
-    return float(np.median(values[values > peak - width / 2])), int(counts[0])
+    return top.median(), int(counts[0])
 
 
-def _grid(values: NDArray[np.float64], peak: float) -> float:
-    """Least distance of two different values near the peak, or anywhere where those are all alike."""
-    near = np.unique(values[values > _NEAR * peak])
-    steps = np.diff(near if len(near) > 2 else np.unique(values))
-    return float(steps.min()) if len(steps) else 0.0
+class _Distinct:
+    """Values that were met, and how often: of those near a peak there are few."""
+
+    def __init__(self) -> None:
+        self.values, self.counts = np.zeros(0), np.zeros(0, int)
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        new, often = np.unique(values, return_counts=True)
+        self.values, place = np.unique(np.concatenate([self.values, new]), return_inverse=True)
+        self.counts = np.bincount(place, np.concatenate([self.counts, often])).astype(int)
+
+    def median(self) -> float:
+        last = np.cumsum(self.counts)
+        middle = ((last[-1] - 1) // 2, last[-1] // 2)
+        return float(np.mean(self.values[np.searchsorted(last, middle, side="right")]))
+
+
+def _grid(parts: Parts, peak: float, least: float) -> float:
+    """Least distance of two different values near the peak, or anywhere where those are all alike.
+
+    It is not looked for below `least`, so that there are no more than a few thousand values to remember.
+    """
+    near, every = np.zeros(0), np.zeros(0)
+    for x in parts():
+        values = x[np.isfinite(x)]
+        if _step(near) > least:
+            near = np.unique(np.concatenate([near, values[values > _NEAR * peak]]))
+        if _step(every) > least:
+            every = np.unique(np.concatenate([every, values]))
+        elif _step(near) <= least:
+            break
+    step = _step(near if len(near) > 2 else every)
+    return step if math.isfinite(step) else 0.0
+
+
+def _step(values: NDArray[np.float64]) -> float:
+    return float(np.diff(values).min()) if len(values) > 1 else math.inf

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+from audiofix.faults.clipping import Parts, parts_of
 
 _COARSEST, _FINEST = 2, 12  # bits; 16 are how files are, and 13 to 15 no fault that can be heard
 _TOLERANCE = 2.0**-20  # 24 bits and float32 are within 2^-24 of a grid, 16 bits not on it are 2^-16 off
@@ -45,15 +49,35 @@ def find_depth(samples: Tensor) -> Depth | None:
     Depth or None
         None for finer grids, for none, for fewer than 64 samples and where all samples are alike.
     """
-    x = samples.detach().cpu().double().numpy()
-    x = x[np.isfinite(x)]
-    if len(x) < _ENOUGH:
-        return None
-    for bits in range(_COARSEST, _FINEST + 1):
-        step = 2.0 ** (1 - bits)
-        for offset in (0.0, 0.5):
-            places = np.round(x / step - offset)
-            near = np.abs((places + offset) * step - x).max() <= _TOLERANCE
-            if near and places.min() < places.max():
-                return Depth(bits, step, offset)
+    return depth_in_parts(parts_of(samples))
+
+
+def depth_in_parts(parts: Parts) -> Depth | None:
+    """`find_depth` of a recording that is read part by part."""
+    grids = {(bits, offset): _Places() for bits in range(_COARSEST, _FINEST + 1) for offset in (0.0, 0.5)}
+    count = 0
+    for x in parts():
+        values = x[np.isfinite(x)]
+        count += len(values)
+        for (bits, offset), places in grids.items():
+            if len(values) and places.near:
+                step = 2.0 ** (1 - bits)
+                places.add(values / step - offset, step)
+    for (bits, offset), places in grids.items():
+        if count >= _ENOUGH and places.near and places.least < places.most:
+            return Depth(bits, 2.0 ** (1 - bits), offset)
     return None
+
+
+class _Places:
+    """Which points of a grid were met, as long as all samples lie on it."""
+
+    def __init__(self) -> None:
+        self.near, self.least, self.most = True, math.inf, -math.inf
+
+    def add(self, steps: NDArray[np.float64], step: float) -> None:
+        """Samples as steps from the grid's point 0."""
+        places = np.round(steps)
+        self.near = bool((np.abs(places - steps) * step).max() <= _TOLERANCE)
+        self.least = min(self.least, float(places.min()))
+        self.most = max(self.most, float(places.max()))

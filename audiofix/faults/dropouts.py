@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,16 +30,30 @@ def bridged(x: Signal, lost: NDArray[np.bool_]) -> Signal:
     return np.where(lost, np.interp(np.arange(len(x)), known, x[known]), x)
 
 
-def find_dropouts(x: Signal, sample_rate: int) -> list[tuple[int, int]]:
+@dataclass(frozen=True)
+class Overall:
+    """What a recording is as a whole: root mean square of all channels, least and greatest sample of each."""
+
+    rms: float
+    low: Signal
+    high: Signal
+
+
+def overall(x: Signal) -> Overall:
+    """Of (channel, time), finite."""
+    return Overall(float(np.sqrt(np.mean(x**2))), x.min(axis=1), x.max(axis=1))
+
+
+def find_dropouts(x: Signal, sample_rate: int, whole: Overall | None = None) -> list[tuple[int, int]]:
     """Stretches of one value in all channels, 2 to 250 ms, that begin and end abruptly in sound.
 
     x: (channel, time), finite. Returns first and one past the last sample of each. Stretches at the extremes of
-    the recording are clipping, those at its ends no cuts.
+    the recording are clipping, those at its ends no cuts. whole: of the recording that x is a part of.
     """
     time = x.shape[1]
     still = (np.diff(x, axis=1) == 0).all(axis=0)
-    rms = np.sqrt(np.mean(x**2))
-    low, high = x.min(axis=1), x.max(axis=1)
+    whole = whole or overall(x)
+    rms, low, high = whole.rms, whole.low, whole.high
     found = []
     for start, last in runs(still):
         stop = last + 1  # n equal differences are n + 1 equal samples

@@ -248,10 +248,10 @@ def find_gaps(samples: Tensor, sample_rate: int) -> list[FoundGap]:
     for start, stop in silent:
         lost[start:stop] = True
     found += [FoundGap(start, stop, "click") for start, stop in find_clicks(whole, sample_rate, lost)]
-    return list(_joined(sorted(found, key=lambda gap: gap.start)))
+    return list(joined(sorted(found, key=lambda gap: gap.start)))
 
 
-def _joined(gaps: Sequence[FoundGap]) -> Iterator[FoundGap]:
+def joined(gaps: Sequence[FoundGap]) -> Iterator[FoundGap]:
     """Touching gaps made one, under the reason of the longest."""
     held: FoundGap | None = None
     for gap in gaps:

@@ -65,7 +65,11 @@ def find_noise(samples: Tensor, sample_rate: int) -> Noise | None:
     Noise or None
         None where nothing is stationary, where it is more than 45 dB below the rest, and below 16 frames of 2048.
     """
-    frames = power_frames(samples.detach().cpu().double().numpy())
+    return noise_among(power_frames(samples.detach().cpu().double().numpy()), sample_rate)
+
+
+def noise_among(frames: NDArray[np.float64], sample_rate: int) -> Noise | None:
+    """`find_noise` of a recording with these power spectra (frame, 1025)."""
     if len(frames) < _LEAST:
         return None
     around = 2 * max(4, round(_AROUND * WIDTH / sample_rate / 2)) + 1

@@ -126,7 +126,7 @@ def fill_from_nearby(x: Signal, lost: Sequence[tuple[int, int]], order: int, rou
     for start, stop in lost:
         filled[start:stop] = 0
     for index, (start, stop) in enumerate(lost):
-        left, right = _nearby(lost, index, len(x), order)
+        left, right = nearby(lost, index, len(x), order)
         before, after = start - left, right - stop
         # As many equations of known samples for each coefficient as at the full order.
         within = min(order, before, after, (before + after) // (2 * NEARBY))
@@ -136,7 +136,8 @@ def fill_from_nearby(x: Signal, lost: Sequence[tuple[int, int]], order: int, rou
     return filled
 
 
-def _nearby(lost: Sequence[tuple[int, int]], index: int, time: int, order: int) -> tuple[int, int]:
+def nearby(lost: Sequence[tuple[int, int]], index: int, time: int, order: int) -> tuple[int, int]:
+    """What `fill_from_nearby` looks at for a gap: NEARBY orders on each side, up to the next gap or the end."""
     start, stop = lost[index]
     left = lost[index - 1][1] if index else 0
     right = lost[index + 1][0] if index + 1 < len(lost) else time

@@ -19,6 +19,7 @@ from audiofix.baselines.denoising import (
     spectral_subtraction,
     wiener,
     wiener_gain,
+    wiener_in_order,
 )
 from audiofix.errors import InputError, SettingError
 from tests.baselines.signals import harmonic, short_inputs, snr_db
@@ -125,3 +126,17 @@ def test_wrong_settings():
         log_mmse(x, 0.1, frame=30)
     with pytest.raises(InputError, match="one channel"):
         wiener(np.zeros((2, 100)), 0.1)
+
+
+@pytest.mark.parametrize("time", [100_000, 4096, 5000, 1000])
+@pytest.mark.parametrize("frame", [512, 1024])
+def test_wiener_in_order_is_wiener(time: int, frame: int) -> None:
+    """What a frame became is carried on: cut off from it the numbers are others."""
+    x = 0.1 * np.random.default_rng(0).standard_normal(time) * np.sin(np.arange(time) / 9000)
+    profile = 0.02 * (1.2 + np.cos(np.linspace(0, 9, 1025)))
+    whole = wiener(x, profile, frame=frame)
+    parts = list(wiener_in_order(lambda a, b: x[a:b], time, profile, frame, stretch=4 * frame))
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    if time > 8 * frame:
+        alone = wiener(x[4 * frame - frame :], profile, frame=frame)[frame:]
+        assert np.abs(alone[:frame] - whole[4 * frame :][:frame]).max() > 1e-6

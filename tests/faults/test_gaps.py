@@ -13,8 +13,10 @@ import torch
 from hypothesis import strategies as st
 
 from audiofix.errors import InputError, SettingError
+from audiofix.faults.clicks import segment_length
 from audiofix.faults.dropouts import find_dropouts
 from audiofix.faults.gaps import FoundGap, find_gaps, merge_gaps, parse_gap, read_gaps
+from audiofix.faults.longgaps import gaps_in_windows
 from tests.faults.signals import RATE, hiss, piano, tensor, voice
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -261,3 +263,33 @@ def test_what_is_no_number_is_lost_in_all_channels() -> None:
 def test_short_and_silent_recordings_have_no_gaps(time: int) -> None:
     assert find_gaps(torch.zeros(2, time), RATE) == []
     assert find_gaps(tensor(hiss(time, 0.1)), RATE) == []
+
+
+@pytest.mark.parametrize("window", [1, 1 << 17])
+def test_window_by_window_finds_the_same(window: int) -> None:
+    """Drop-outs, clicks and not-a-numbers across windows' ends too, and a stretch that is silent for long."""
+    rate = 16000
+    rng = np.random.default_rng(3)
+    time = 11 * rate
+    t = np.arange(time) / rate
+    x = np.stack([np.sin(2 * np.pi * f * t) * (1.2 + np.sin(t)) for f in (220, 331)]) * 0.2
+    x += 0.003 * rng.standard_normal(x.shape)
+    segment = segment_length(rate)
+    for start in (segment - 60, 2 * segment - 1, 70_000, 4 * segment):  # across ends, and not
+        x[:, start : start + 120] = 0.0
+    for place in (3 * segment, 3 * segment - 40, 40_000, 90_001):
+        x[:, place] += 0.9
+    x[0, 5 * segment - 30 : 5 * segment + 30] = np.nan
+    x[:, 100_000:101_000] = np.inf
+    whole = find_gaps(torch.from_numpy(x).float(), rate)
+    raw = torch.from_numpy(x).float().double().numpy()
+    assert gaps_in_windows(lambda a, b: raw[:, a:b], time, rate, window) == whole
+    assert {gap.reason for gap in whole} == {"digital silence", "click", "not a number"}
+    assert len(whole) >= 9
+
+
+def test_nothing_but_not_a_numbers_window_by_window() -> None:
+    raw = np.full((1, 100_000), np.nan)
+    found = gaps_in_windows(lambda a, b: raw[:, a:b], 100_000, 16000, 1)
+    assert found == find_gaps(torch.from_numpy(raw), 16000)
+    assert gaps_in_windows(lambda a, b: raw[:, a:b], 0, 16000) == []

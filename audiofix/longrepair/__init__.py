@@ -1,0 +1,1 @@
+"""Restoring a recording that need not fit into memory: the steps of `audiofix.repair`, stretch by stretch."""

@@ -1,0 +1,45 @@
+"""How much of a long recording may be in memory at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from audiofix.errors import SettingError
+from audiofix.longrepair.lengths import STRETCH
+from audiofix.runtime.executor import Executor
+from audiofix.runtime.ranks import UNIT
+from audiofix.setup import BYTES, CHUNK, HALOS
+from audiofix.tools import Tools
+from audiofix.types import Audio
+
+SHORT = {"score", "inpainter"}  # families whose bits do not depend on the chunks
+LOADED = 700e6  # bytes of libraries and models
+HELD = 14  # tensors like a section's state that a step holds at its peak, at the prior's rate
+BESIDE = 10  # those at the file's rate, in double precision
+GUESSED = 200  # bytes a sample of a stretch that classical methods are given
+
+
+def short_chunks(executor: Executor) -> Executor:
+    """Chunks as short as pays beside their halos."""
+    return replace(executor, chunk=CHUNK, halos=HALOS)
+
+
+def section_for(memory: float | None, tools: Tools, audio: Audio) -> int:
+    """Samples of a section at the prior's rate, so that a run takes `memory` bytes. Raises SettingError."""
+    if memory is None:
+        return 20 * UNIT
+    halo, executor = tools.prior.halo or 0, tools.executor
+    chunk = executor.chunk * max(1, -(-executor.halos * halo // executor.chunk))
+    flight = BYTES.get(tools.cards[0].family, BYTES["score"]) * (chunk + 2 * halo)
+    peak = LOADED + max(flight, GUESSED * STRETCH)
+    # A chain with filters looks four seconds and two halos to each side of a section.
+    around = 2 * (2 * halo + 8 * tools.sample_rate)
+    ratio = audio.sample_rate / tools.sample_rate
+    each = audio.channels * (4 * HELD + (8 * BESIDE * ratio if ratio != 1 else 0))
+    units = int((memory - peak - each * around) / (each * UNIT))
+    if units < 1:
+        least = (peak + each * (around + UNIT)) / 1e9
+        raise SettingError(
+            f"--memory {memory / 1e9:.3g}GB does not suffice for these models; give {least + 0.05:.1f}GB or more"
+        )
+    return units * UNIT

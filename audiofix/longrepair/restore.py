@@ -1,0 +1,221 @@
+"""Restore a recording that need not fit into memory: from a file, by way of the disk, in sections."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiofix.audio.streaming import blocks, outline, resampled
+from audiofix.damages import Fault, LostSamples, within
+from audiofix.drawing import Place
+from audiofix.effect import Changes, exact
+from audiofix.errors import SettingError
+from audiofix.longrepair import guesses
+from audiofix.longrepair.lengths import STRETCH, Part, filled
+from audiofix.longrepair.memory import SHORT, section_for, short_chunks
+from audiofix.longrepair.work import LongWork
+from audiofix.preparing import checked_outline, refuse_lost, refuse_useless
+from audiofix.progress import Progress
+from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around, report_of
+from audiofix.runtime.checkpoint import Reached
+from audiofix.runtime.ranks import pieces
+from audiofix.runtime.stores import Memory, Store, on_disk
+from audiofix.tools import SHARES, Tools, ladder_for, prepare_tools
+from audiofix.types import Audio
+
+JUDGED = 7.0  # s from the middle that are held against what the prior knows; 5 of them are
+WHOLE = 60.0  # s: what lies around gaps is worked on in memory up to this length
+
+
+@dataclass(frozen=True)
+class LongRepair:
+    """A recording restored, on disk: (channel, 1, time) each. `audio` has its format and length, no samples.
+
+    `result` is None in a process that is not the first of several. `draws`: as in `repair.Repair`.
+    """
+
+    audio: Audio
+    result: Store | None
+    draws: list[Store]
+    report: dict[str, Any]
+
+
+def restore_file(
+    path: Path,
+    faults: Sequence[Fault],
+    scratch: Path,
+    *,
+    memory: float | None = None,
+    place: Place | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    to_rate: int | None = None,
+    source: str = "auto",
+    prior: str | None = None,
+    quality: str = "balanced",
+    draws: int | None = None,
+    mean: bool | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> LongRepair:
+    """As `repair.restore`, in memory that does not grow with the recording.
+
+    The samples are the same bit for bit where the recording has the models' rate and no band is missing, nor the
+    noise coloured, and around gaps at any rate. Else filters of `operators.local` stand for those of the whole
+    file, and results differ by what lies within SLOPE of the edge of a band.
+
+    scratch: an empty folder for what is worked on; memory: bytes that the process may take, None for sections of a
+    minute. All else as `repair.restore`, and raises what that raises; SettingError also where the memory does not
+    suffice or the prior cannot be cut.
+    """
+    began = time.monotonic()
+    came = outline(path)
+    audio, faults = checked_outline(came, faults, to_rate, draws, seed)
+    rate, make = audio.sample_rate, on_disk(scratch)
+    y = _loaded(path, came, audio, faults, make((audio.channels, 1), 0, audio.length))
+    tools = prepare_tools(
+        guesses.excerpt(y, rate, faults), rate, faults, source, prior, quality, draws, mean, device
+    )
+    refuse_useless(faults, tools)
+    tools = _in_short_chunks(tools)
+    if tools.typical:
+        note = "what draws have in common is told of recordings in memory only: this is one draw"
+        tools = replace(tools, typical=False, draws=draws or 1, notes=[*tools.notes, note])
+    section = section_for(memory, tools, audio)
+    place = replace(place or Place(), section=section, make=make)
+    sparse = _sparse(y, rate, faults, place) if tools.sparse else None
+    begun = sparse is not None and faults[0].kind == "clip"
+    finite = sparse if begun and sparse is not None else guesses.first_guess(y, rate, faults, make)
+    gain = guesses.gain_of(finite, rate, tools.sample_rate)
+    schedule = ladder_for(faults, gain, tools)
+    work = Work(rate, tools, schedule, gain, seed, progress)
+    long = LongWork(work, _saving_in("chain", place), _key(tools, faults, schedule, gain, seed, y))
+    if all(isinstance(fault, LostSamples) for fault in faults):
+        drawn = _in_pieces(y, finite, faults, long)
+    else:
+        drawn = long.draws(y, finite, faults)
+    settings = {
+        "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,
+        "typical": tools.typical, "seed": seed, "device": device, "prior": prior,
+    }  # fmt: skip
+    if not place.ranks.first:
+        return LongRepair(audio, None, [], {})
+    changes = Changes()
+
+    def together(start: int, stop: int) -> Tensor:
+        each = [one.read(start, stop)[:, 0] for one in drawn]
+        result = torch.stack(each).mean(dim=0) if tools.mean and len(each) > 1 else each[0]
+        if sparse is not None:
+            result = torch.lerp(sparse.read(start, stop)[:, 0], result, SHARES[faults[0].kind])
+        here, seen = [within(fault, start, stop) for fault in faults], y.read(start, stop)[:, 0]
+        result = exact(result, seen, rate, here)
+        changes.add(result, seen, finite.read(start, stop)[:, 0], here)
+        return result[:, None]
+
+    result = filled(make, (audio.channels, 1), audio.length, together)
+    seconds = time.monotonic() - began
+    size = min(audio.length, round(JUDGED * rate))
+    middle = result.read((audio.length - size) // 2, (audio.length - size) // 2 + size)[:, 0]
+    judged = tools.judge(middle * gain, rate)
+    report = report_of(audio, faults, tools, schedule, gain, settings, changes.figures(), judged, seconds)
+    report["section_seconds"] = section / tools.sample_rate
+    return LongRepair(audio, result, drawn if len(drawn) > 1 else [], report)
+
+
+def _loaded(path: Path, came: Audio, audio: Audio, faults: Sequence[Fault], y: Store) -> Store:
+    """Read a file at the result's rate; zeros in place of what is no number. Raises InputError outside of gaps."""
+    at = 0
+    if came.sample_rate != audio.sample_rate:
+        waves = resampled(blocks(path), came.length, came.sample_rate, audio.sample_rate, audio.length)
+    else:
+        waves = blocks(path, finite=False)
+    for wave in waves:
+        refuse_lost(wave, [within(fault, at, at + wave.shape[1]) for fault in faults])
+        y.write(at, torch.where(wave.isfinite(), wave, 0.0)[:, None])
+        at += wave.shape[1]
+    return y
+
+
+def _saving_in(name: str, place: Place) -> Place:
+    """The place, with what is saved in a folder of its own."""
+    return replace(place, checkpoints=place.checkpoints / name) if place.checkpoints else place
+
+
+def _sparse(y: Store, rate: int, faults: Sequence[Fault], place: Place) -> Store | None:
+    """`guesses.sparse`, which is half of the work on clipping and rounding: kept for a run that resumes."""
+    trail = _saving_in("guess", place).trail(f"{_hash_of(y)} {rate} {faults!r}")
+    if trail is not None and trail.holds("sparse"):
+        found: Store = place.make((len(y.read(0, 0)), 1), 0, y.stop)
+        trail.fill("sparse", found)
+        return found
+    sparse = guesses.sparse(y, rate, faults, place.make)
+    if trail is not None and sparse is not None and place.ranks.first:
+        trail.save(Reached(0, 0), {"sparse": sparse})
+    return sparse
+
+
+def _in_short_chunks(tools: Tools) -> Tools:
+    """Time-frequency networks give the same bits in any chunks: so they are asked for short ones."""
+    if tools.prior.halo is None:
+        raise SettingError(
+            f"{tools.cards[0].name} looks at the whole file, so that it cannot be cut; leave out --memory, or "
+            "give another --prior"
+        )
+    return replace(tools, executor=short_chunks(tools.executor)) if tools.cards[0].family in SHORT else tools
+
+
+def _in_pieces(y: Store, finite: Store, gaps: Sequence[Fault], long: LongWork) -> list[Store]:
+    """As `repair`: work on what lies around gaps only; all else is y. Long pieces go by way of the disk."""
+    work, make, channels = long.work, long.place.make, len(y.read(0, 0))
+    context = round(CONTEXT_SECONDS * work.rate)
+    results = [filled(make, (channels, 1), y.stop, y.read) for _ in range(work.tools.draws)]
+    for number, piece in enumerate(pieces_around([g for g in gaps if isinstance(g, LostSamples)], context)):
+        first, last = max(0, piece[0][0] - context), min(y.stop, piece[-1][1] + context)
+        inner = LostSamples(tuple((a - first, b - first) for a, b in piece))
+        reads: list[Callable[[int, int], Tensor]]
+        if last - first <= WHOLE * work.rate:
+            near = work.draws(y.read(first, last)[:, 0], finite.read(first, last)[:, 0], [inner])
+            reads = [Memory(one[:, None]).read for one in near]
+        else:
+            own = _saving_in(str(number), long.place)
+            there = Part(y, first, last - first), Part(finite, first, last - first)
+            far = replace(long, place=own).draws(*there, [inner])
+            if not long.place.ranks.first:
+                continue
+            reads = [one.read for one in far]
+        for result, read in zip(results, reads, strict=True):
+            for start, stop in piece:
+                result.write(start, read(start - first, stop - first))
+    return results
+
+
+def _key(tools: Tools, faults: Sequence[Fault], schedule: object, gain: float, seed: int, y: Store) -> str:
+    """Names a run by all that its numbers follow from."""
+    listed = [
+        (fault.kind, getattr(fault, "profile", torch.zeros(0)).tolist(), repr(fault)) for fault in faults
+    ]
+    facts = [
+        tools.described(),
+        tools.sampler,
+        tools.draws,
+        tools.mean,
+        tools.bf16,
+        listed,
+        schedule,
+        gain,
+        seed,
+    ]
+    return hashlib.sha256(f"{facts!r} {_hash_of(y)}".encode()).hexdigest()
+
+
+def _hash_of(y: Store) -> str:
+    found = hashlib.sha256()
+    for start, stop in pieces(0, y.stop, STRETCH):
+        found.update(y.read(start, stop).contiguous().numpy().tobytes())
+    return found.hexdigest()

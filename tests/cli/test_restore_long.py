@@ -1,0 +1,138 @@
+"""The restoring commands by way of the disk: real commands, the same files, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.cli.conftest import files_under
+from tests.cli.restoring import sound
+from tests.conftest import tiny_card
+from tests.hub.tiny import tiny_mixer
+
+LIMIT = 300  # s: far more than any of these take
+FAST = ["--prior", "tiny-speech", "--quality", "fast", "--device", "cpu"]
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from audiofix.hub.registry import export_model
+
+    folder = tmp_path / "models"
+    export_model(tiny_mixer(), tiny_card("tiny-speech", "score", "speech"), folder / "tiny-speech")
+    monkeypatch.setenv("AUDIOFIX_MODELS", str(folder))
+    return folder
+
+
+def file(
+    name: str = "x.wav", seconds: float = 0.5, rate: int = 16000, subtype: str = "PCM_16", **more: str
+) -> Path:
+    x = sound(rate, seconds)
+    x[200:240] = 0.0
+    with soundfile.SoundFile(name, "w", rate, 1, subtype) as written:
+        for tag, text in more.items():
+            setattr(written, tag, text)
+        written.write(x)
+    return Path(name)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("declip", ["--level", "0.3"]),
+        ("dequantise", ["--bits", "6"]),
+        ("denoise", ["--noise-db", "20"]),
+        ("inpaint", ["--gap", "0.0125-0.015", "--one"]),
+        ("inpaint", ["--auto-gaps"]),
+        ("restore", ["--ops", "clip:0.3 | gap:0.0125-0.015"]),
+    ],
+)
+def test_the_files_are_those_of_memory(run, model, command, options):
+    recording = file(title="a title")
+    for out, more in (("mem", []), ("disk", ["--memory", "4GB"])):
+        result = run(command, recording, *options, *FAST, *more, "-o", out)
+        assert result.exit_code == 0, result.stderr
+    assert Path("disk/x.wav").read_bytes() == Path("mem/x.wav").read_bytes()
+    assert files_under(Path("disk")) == ["x.report.json", "x.wav"]
+    reports = [json.loads(Path(out, "x.report.json").read_text(encoding="utf-8")) for out in ("mem", "disk")]
+    for key in ("task", "faults", "settings", "schedule", "models", "evidence", "working_gain_db"):
+        assert reports[0][key] == reports[1][key]
+    assert reports[0]["input"] == reports[1]["input"]
+    with soundfile.SoundFile("disk/x.wav") as written:
+        assert written.copy_metadata().get("title") == "a title"
+
+
+def test_another_rate_and_draws(run, model):
+    """What was in the file's format stays so; draws are written beside the result."""
+    file("x.flac", 0.3, 8000, "PCM_16")
+    result = run("upsample", "x.flac", "--to", 16000, "--draws", 2, *FAST, "--memory", "4GB", "--json")
+    assert result.exit_code == 0, result.stderr
+    info = soundfile.info("restored/x.flac")
+    assert (info.samplerate, info.frames, info.subtype) == (16000, 4800, "PCM_16")
+    assert files_under(Path("restored")) == ["x.draw1.flac", "x.draw2.flac", "x.flac", "x.report.json"]
+    first = soundfile.read("restored/x.draw1.flac")[0]
+    assert np.array_equal(first, soundfile.read("restored/x.flac")[0])
+    assert not np.array_equal(first, soundfile.read("restored/x.draw2.flac")[0])
+    assert json.loads(result.stdout)["output"]["files"]["draw 2"].endswith("x.draw2.flac")
+
+
+@pytest.mark.parametrize("option", [["--plot"], ["--compare"], ["--reference", "x.wav"]])
+def test_what_takes_the_whole_is_refused(run, model, option):
+    file()
+    result = run("declip", "x.wav", "--level", 0.3, *FAST, "--resume", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} needs the whole of x.wav in memory; leave out {option[0]}" in result.stderr
+    assert not Path("restored").exists()
+
+
+def test_too_little_memory_says_how_much(run, model):
+    file()
+    result = run("declip", "x.wav", "--level", 0.3, *FAST, "--memory", "100MB")
+    assert result.exit_code == 2
+    assert "--memory 0.1GB does not suffice for these models; give " in result.stderr
+    assert not Path("restored").exists()
+    assert run("declip", "x.wav", "--memory", "much").exit_code == 2
+
+
+def test_nothing_found_leaves_nothing(run, model):
+    file()
+    result = run("declip", "x.wav", *FAST, "--memory", "4GB")
+    assert result.exit_code == 2
+    assert "no clipping was found" in result.stderr
+    assert not Path("restored").exists()
+
+
+def test_interrupted_and_resumed(model):
+    """Ctrl-C leaves what --resume goes on from and nothing else; in the end there are the files of one run."""
+    file(seconds=4.0)
+    command = [sys.executable, "-m", "audiofix", "upsample", "x.wav", "--cutoff", "3000", "--quality", "fast",
+               "--prior", "tiny-speech", "--device", "cpu"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    saved = Path("out/.x.wav.audiofix-resume/chain/reached.json")
+    running = subprocess.Popen(
+        [*command, "-o", "out", "--save-every", "0"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    began = time.monotonic()
+    while not saved.exists():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() - began < LIMIT
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=LIMIT)
+    assert running.returncode == 130
+    assert "--resume goes on from what was saved" in errors
+    assert [p.name for p in Path("out").iterdir()] == [".x.wav.audiofix-resume"]
+    for out, more in (("out", ["--resume"]), ("alone", ["--memory", "4GB"])):
+        done = subprocess.run([*command, "-o", out, *more], env=environment, timeout=LIMIT, check=False)
+        assert done.returncode == 0
+        assert sorted(p.name for p in Path(out).iterdir()) == ["x.report.json", "x.wav"]
+    assert Path("out/x.wav").read_bytes() == Path("alone/x.wav").read_bytes()
