@@ -66,7 +66,11 @@ def test_stopped_and_resumed(
     assert torch.equal(found, expected)
     assert left < steps
     # Another fault's numbers are not taken up.
-    other, all_steps = run(path, tmp_path / "d", Place(checkpoints=saved, resume=True), **{**settings, "seed": 9,
-                           "clipped": False})  # fmt: skip
-    assert all_steps > left
-    assert not torch.equal(other, expected)
+    different = {**settings, "seed": 9, "clipped": False}
+    resuming = Place(checkpoints=saved, resume=True)
+    other, whole = (
+        run(path, tmp_path / name, place, **different) for name, place in (("d", resuming), ("e", Place()))
+    )
+    assert other[1] == whole[1]
+    assert torch.equal(other[0], whole[0])
+    assert not torch.equal(other[0], expected)
