@@ -57,6 +57,7 @@ class Effort:
 
 # Measured on held-out clips: models/recipes/EXPERIMENTS.md.
 EFFORTS = {"fast": Effort(10, 5, 1), "balanced": Effort(30, 20, 1), "best": Effort(50, 30, 4)}
+TYPICAL_LEVELS = 10  # of each draw, where only what several have in common is wanted
 # Highest noise level to start from, by fault, at the working level: where the errors of a first guess drown.
 HIGHEST = {"lowpass": 0.1, "gap": 0.3, "clip": 0.3}
 AFTER_SPARSE = 0.03  # for clipping where a consistent sparse signal was found to start from
@@ -212,6 +213,7 @@ def ladder_for(faults: Sequence[Fault], gain: float, tools: Tools) -> Schedule |
     low = max(least, min(LOWEST, high / 20)) if tools.mean else least
     _, scale = MEAN_CHAIN if tools.mean else DRAW_CHAIN
     levels = tools.effort.mean_levels if tools.mean else tools.effort.draw_levels + 1
+    levels = min(levels, TYPICAL_LEVELS + 1) if tools.typical else levels
     return ladder(tools.prior, high, low, levels, scale)
 
 
