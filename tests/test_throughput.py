@@ -18,6 +18,7 @@ from tests.hub.tiny import TINY
 
 @pytest.mark.parametrize("kernel", [2, 3])
 def test_the_plain_wavenet_sees_its_receptive_field_and_no_future(kernel: int) -> None:
+    torch.manual_seed(1)
     net = PlainWaveNet(kernel, layers=5, channels=4, levels=8).double()
     assert net.receptive_field == (kernel - 1) * (1 + 2 + 4 + 8 + 16) + 1
     generator = torch.Generator().manual_seed(0)

@@ -41,7 +41,9 @@ class Look:
         """Mean square."""
         total, count = 0.0, 0
         for x in self.finite():
-            total, count = total + float(np.square(x).sum()), count + x.size
+            with np.errstate(over="ignore"):  # what is no number outside of gaps is refused later
+                total += float(np.square(x).sum())
+            count += x.size
         return total / count
 
     def clipping(self) -> Clipping | None:
