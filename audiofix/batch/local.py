@@ -100,7 +100,9 @@ def serve(pipe: Connection, run: Run, threads: int, place: int) -> None:
                     return
                 pipe.send(worker.do(task))
         except KeyboardInterrupt:
-            with contextlib.suppress(OSError):
+            # A terminal's and the caller's may both come: the second must not break off what the first began.
+            with contextlib.suppress(OSError, KeyboardInterrupt):
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
                 pipe.send(None)
         except (EOFError, OSError):  # whoever started this process has gone: what it was at is finished
             return
