@@ -16,6 +16,7 @@ PRIORS = ("wavenet", "score", "pnf-wavenet")  # families that know a source by i
 # The figure that compares models for the same work, in dB on held-out clips, by what they are: a card without it
 # comes last.
 INPAINTING = "mean_snr_in_gaps_db"
+ENVELOPE = "mean_envelope_error_db"  # here less is better
 SEPARATION, DENOISING = "mean_si_sdr_db", "mean_denoise_gain_db"
 
 Chosen = tuple[ModelCard, Path]

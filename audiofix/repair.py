@@ -189,8 +189,10 @@ class Work:
             found = [
                 damage.operator.project(x + floor * self._hiss(x, k), damage.y) for k, x in enumerate(found)
             ]
-        if tools.typical and damage.operator is not None:  # a lost band has one
-            found = [damage.operator.project(typical(found), damage.y), *found]
+        cut = cutoff_of(faults)
+        if cut is not None and tools.finishes and damage.operator is not None:
+            draws = [typical(found), *found] if tools.typical else found
+            found = [damage.operator.project(tools.shape(x, cut), damage.y) for x in draws]
         joined = [x if same else up.forward(x) + rest for x in found]
         return [frame.inner(x) / self.gain for x in joined]
 
@@ -199,10 +201,10 @@ class Work:
 
         measured: see `background`, for a cut-off.
         """
-        cut = [fault.hertz for fault in faults if isinstance(fault, LostBand)]
-        if not cut or self.tools.mean or self.schedule is None:
+        cut = cutoff_of(faults)
+        if cut is None or self.tools.mean or self.schedule is None:
             return 0.0
-        density = measured(min(cut)) * self.gain
+        density = measured(cut) * self.gain
         return density * (self.tools.sample_rate / self.rate) ** 0.5
 
     def _hiss(self, x: Tensor, draw: int) -> Tensor:
@@ -242,6 +244,11 @@ class Work:
             if isinstance(fault, LostSamples)
             for start, stop in fault.spans
         ]
+
+
+def cutoff_of(faults: Sequence[Fault]) -> float | None:
+    """Hz up to which anything is known; None where no band is missing."""
+    return min((fault.hertz for fault in faults if isinstance(fault, LostBand)), default=None)
 
 
 def pieces_around(gaps: Sequence[LostSamples], context: int) -> list[list[tuple[int, int]]]:

@@ -11,39 +11,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiofix.audio.loudness import working_level
 from audiofix.audio.resample import resample
 from audiofix.axes import curve_of, highest_along, ladder, sample_by_sample, walked
-from audiofix.choosing import INPAINTING, PRIORS, choose_critic, choose_models, figure
+from audiofix.choosing import ENVELOPE, INPAINTING, choose_critic, figure
 from audiofix.damages import Cut, Fault, LostBand, LostSamples, Noisy, Rounded, scaled
-from audiofix.errors import InputError, SettingError
+from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
-from audiofix.hub.registry import (
-    FAMILIES,
-    load_prior,
-    model_hash,
-    models_for_source,
-    resolve_model,
-    scan_models,
-)
+from audiofix.hub.registry import load_prior, model_hash, models_for_source, resolve_model
 from audiofix.likeness import BLOCK, LEAST, likeness
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.schedule import Schedule
-from audiofix.numerics.tweedie import denoised_from_score
 from audiofix.numerics.windows import Chunk
 from audiofix.operators.gap import FILL_ORDERS
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
 from audiofix.priors.base import Posterior, Prior
+from audiofix.priors.envelope import Envelope
+from audiofix.recognising import choose
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
 from audiofix.separation import SAMPLERS
 
 CHUNK = 20 * 16000  # samples in one network call
 TRUSTED = 0.95  # share of a lower rate's band that is known: above it its filter has begun to fall
-AUTO = "auto"
-RECOGNISED_AT = (0.01, 0.03, 0.1)  # noise levels at which priors are compared
-EXCERPT = 8 * 16000  # samples of the middle that are looked at for it
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,11 @@ MEAN_CHAIN, DRAW_CHAIN = ("consistent", 1.0), ("heun", 0.3)
 
 @dataclass(frozen=True)
 class Tools:
-    """What a run needs. `inpainter`: the mean of lost samples in one call, where that is all that is asked."""
+    """What a run needs.
+
+    inpainter: the mean of lost samples in one call, where that is all that is asked; envelope: how loud the bands
+    of a draw are that are missing in the recording.
+    """
 
     source: str
     cards: tuple[ModelCard, ...]
@@ -85,6 +79,7 @@ class Tools:
     bf16: bool
     notes: list[str] = field(default_factory=list)
     typical: bool = False  # of several draws, give what their spectrograms have in common, not the first
+    envelope: Envelope | None = None
     sparse: bool = False  # begin with a consistent sparse signal where there is one, and keep a share of it
 
     @property
@@ -113,6 +108,15 @@ class Tools:
         return self.executor.jointly(self.inpainter, evidence, part)(
             torch.zeros_like(evidence[:, :1]), math.inf
         )
+
+    @property
+    def finishes(self) -> bool:
+        """Whether draws of a missing band are worked on after the chain."""
+        return self.typical or self.envelope is not None
+
+    def shape(self, x: Tensor, cutoff: float) -> Tensor:
+        """(batch, 1, time) at the working level, with the levels above `cutoff` Hz that the envelope tells."""
+        return x if self.envelope is None else self.envelope.shape(x[:, 0], cutoff)[:, None]
 
     @property
     def fill_orders(self) -> tuple[int, ...]:
@@ -168,19 +172,21 @@ def prepare_tools(
     where = pick_device(device)
     bf16 = has_native_bf16(where)
     executor = Executor(where, CHUNK)
-    chosen, notes = _choose(guess, rate, source, prior, executor, bf16, sample_by_sample(faults))
+    chosen, notes = choose(guess, rate, source, prior, executor, bf16, sample_by_sample(faults))
     card, home = chosen
     loaded: Prior = load_prior(home, where, bf16=bf16)
     banded = any(isinstance(fault, LostBand) for fault in faults)
     typical, mean = banded and mean is None and quality == "best", not banded if mean is None else mean
     only_gaps = all(isinstance(fault, LostSamples) for fault in faults)
-    filler = _inpainter(card.source) if only_gaps and mean and draws is None else None
-    effort = EFFORTS[quality]
-    cards, inpainter = (card,), None
-    if filler is not None and filler[0].sample_rate != card.sample_rate:
-        filler = None
+    wanted, effort = only_gaps and mean and draws is None, EFFORTS[quality]
+    filler = _best(card, "inpainter", INPAINTING) if wanted else None
+    shaper = _best(card, "envelope", ENVELOPE, sign=-1) if banded and not mean else None
+    cards: tuple[ModelCard, ...] = (card,)
+    inpainter, envelope = None, None
     if filler is not None:
         cards, inpainter = (filler[0],), load_prior(filler[1], where, bf16=bf16)
+    if shaper is not None:
+        cards, envelope = (card, shaper[0]), load_prior(shaper[1], where)
     number = draws or (effort.draws if typical or (mean and filler is None) else 1)
     return Tools(
         card.source,
@@ -194,6 +200,7 @@ def prepare_tools(
         bf16,
         notes,
         typical=typical and number > 1,
+        envelope=envelope,
         sparse=mean and quality != "fast",
     )
 
@@ -235,57 +242,13 @@ def _highest(fault: Fault) -> float:
     return HIGHEST[fault.kind]
 
 
-def _inpainter(source: str) -> tuple[ModelCard, Path] | None:
-    fitting = [c for c in models_for_source(source) if c.family == "inpainter"]
-    best = max(fitting, key=lambda card: figure(card, INPAINTING), default=None)
+def _best(prior: ModelCard, family: str, name: str, sign: int = 1) -> tuple[ModelCard, Path] | None:
+    """The model of a family for the same source and rate whose figure `name`, times the sign, is highest."""
+    cards = [c for c in models_for_source(prior.source) if c.family == family]
+    fitting = [c for c in cards if c.sample_rate == prior.sample_rate]
+
+    def good(card: ModelCard) -> float:
+        return sign * found if math.isfinite(found := figure(card, name)) else -math.inf
+
+    best = max(fitting, key=good, default=None)
     return resolve_model(best.name) if best else None
-
-
-def _choose(
-    guess: Tensor, rate: int, source: str, prior: str | None, executor: Executor, bf16: bool, any_axis: bool
-) -> tuple[tuple[ModelCard, Path], list[str]]:
-    cards = [card for card, _ in scan_models().models.values() if card.family in PRIORS]
-    named = source if prior in (None, AUTO) else str(prior)
-    if named in {card.source for card in cards}:
-        return choose_models([named], None, any_axis)[0], []
-    # What denoises white noise best is asked of priors of linear amplitude.
-    sources = sorted({card.source for card in cards if card.smoothing_axis == "linear"})
-    if named != AUTO:
-        if "," in named or named in FAMILIES:
-            raise SettingError(
-                f"--prior {named!r}: restoring takes one model or source; give {', '.join(sources)} or auto"
-            )
-        return choose_models([named], named, any_axis)[0], []
-    if not sources:
-        raise SettingError("there is no score prior to recognise the sound by; give --prior")
-    found = {name: choose_models([name], None)[0] for name in sources}
-    gains = {
-        name: recognise(guess, rate, load_prior(home, executor.device, bf16=bf16), executor)
-        for name, (_, home) in found.items()
-    }
-    best = max(gains, key=lambda name: gains[name])
-    listed = ", ".join(f"{name} {gain:.1f} dB" for name, gain in gains.items())
-    return found[best], [
-        f"recognised as {best} (how much each prior denoises it: {listed}); --prior says otherwise"
-    ]
-
-
-def recognise(samples: Tensor, rate: int, prior: Prior, executor: Executor) -> float:
-    """How well a prior denoises (channel, time) at RMS 0.1: mean gain over noise levels, dB.
-
-    The error of denoising, over all levels, is the likelihood but for a constant (Song et al. 2021, theorem 1).
-    """
-    mono = resample(samples.mean(dim=0, keepdim=True), rate, prior.sample_rate)
-    middle = max(0, (mono.shape[1] - EXCERPT) // 2)
-    part = mono[:, middle : middle + EXCERPT]
-    try:
-        part = part * working_level(part, prior.sample_rate)
-    except InputError:  # silence there
-        part = mono * working_level(mono, prior.sample_rate)
-    score, gains = executor.together([prior]), []
-    for place, sigma in enumerate(RECOGNISED_AT):
-        noise = torch.randn(part.shape, generator=torch.Generator().manual_seed(place))
-        noisy = (part + sigma * noise)[:, None]
-        error = (denoised_from_score(noisy, score(noisy, sigma), sigma)[:, 0] - part).square().mean()
-        gains.append(10 * math.log10(sigma**2 / float(error)))
-    return sum(gains) / len(gains)

@@ -14,6 +14,13 @@ from audiofix.errors import ModelError
 if TYPE_CHECKING:
     from audiofix.hub.card import ModelCard
 
+# The figures that models are chosen by (`audiofix.choosing`), as a table shows them.
+MEASURED = {
+    "mean_si_sdr_db": "SI-SDR",
+    "mean_denoise_gain_db": "gain",
+    "mean_snr_in_gaps_db": "SNR in gaps",
+    "mean_envelope_error_db": "error",
+}
 app = typer.Typer(help="List, show, verify and import the priors that can be used.", no_args_is_help=True)
 app.command("import-pnf")(import_pnf.import_pnf)
 
@@ -51,7 +58,8 @@ def list_models(as_json: options.Json = False, _debug: options.Debug = False) ->
     ]
     show.table(columns, rows)
     show.say(
-        "held out: SI-SDR of a separator's one call on mixtures at 0 dB; denoise gain of a prior, mean over sigma"
+        "held out: SI-SDR of a separator's one call on mixtures at 0 dB; denoise gain of a prior, mean over sigma; "
+        "SNR in gaps, mean over 20 to 200 ms; error of the levels of missing bands, mean over cut-offs"
     )
 
 
@@ -107,7 +115,7 @@ def _size(card: ModelCard, folder: Path) -> str:
 
 def _measured(card: ModelCard) -> str:
     """The figure that models of its kind are chosen by (`audiofix.choosing`)."""
-    for name, what in (("mean_si_sdr_db", "SI-SDR"), ("mean_denoise_gain_db", "gain")):
+    for name, what in MEASURED.items():
         if name in card.validation:
             return f"{what} {card.validation[name]:.2f} dB"
     return "-"

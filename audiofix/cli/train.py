@@ -199,10 +199,14 @@ def record_line(record: Mapping[str, Any]) -> str:
     if "audio_per_s" in record:
         loss = ", ".join(f"{record[unit]:.3f} {unit}" for unit in ("bits", "loss") if unit in record)
         return f"{line}  {loss}  {record['audio_per_s']:.2f} s of audio a second"
-    for name, what in (("denoise_gain_db", "denoise gain"), ("si_sdr_db", "SI-SDR")):
+    for name, what in (
+        ("denoise_gain_db", "denoise gain"),
+        ("si_sdr_db", "SI-SDR"),
+        ("envelope_error_db", "error of levels"),
+    ):
         if name in record:
             each = " ".join(f"{sigma}:{gain:.2f}" for sigma, gain in record[name].items())
-            line += f"  held out: {what} {record['mean_' + name]:.2f} dB (by sigma {each})"
+            line += f"  held out: {what} {record['mean_' + name]:.2f} dB ({each})"
     if "bits_per_sample" in record:
         line += f"  {sum(record['bits_per_sample'].values()) / len(record['bits_per_sample']):.3f} bits"
     return line
@@ -226,7 +230,7 @@ def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> Mod
         family=config.family,
         source=config.source,
         sample_rate=config.sample_rate,
-        sigmas=(config.sigma_max, config.sigma_min),
+        sigmas=() if config.family == "envelope" else (config.sigma_max, config.sigma_min),
         network={},  # the export fills it in
         shown=config.shown,
         fill_orders=tuple(config.gaps["orders"]) if "orders" in config.gaps else None,

@@ -21,7 +21,7 @@ from audiofix.errors import ModelError
 from audiofix.hub.toml import dump_toml
 
 CARD_FILE = "card.toml"
-CONDITIONINGS = ("sigma", "per-level")
+CONDITIONINGS = ("sigma", "per-level", "none")
 # The last two of a quantiser with `levels` levels: 2/levels; the distance of levels that reach from -1 to 1.
 SIGMA_UNITS = ("amplitude", "quantiser-steps", "level-spacings")
 SMOOTHING_AXES = ("linear", "mu-law")
@@ -33,7 +33,8 @@ class ModelCard:
 
     `sigmas` are decreasing and always full-scale amplitude in memory; a file may state them in steps of a
     quantiser with `levels` levels (`sigma_units`). Conditioning "sigma": one network, the ends of `sigmas` bound
-    a continuous range. "per-level": one weights file for each of `sigmas`. `files` maps file names to sha256.
+    a continuous range. "per-level": one weights file for each of `sigmas`. "none": one network that knows no
+    noise, and no `sigmas`. `files` maps file names to sha256.
     `fill_orders`: of the two autoregressive fills that an inpainter is shown; None: the usual ones.
     `shown`: the separator whose estimate, with the mixture, conditions the network; None where nothing does.
     `smoothing_axis`: the axis that the noise of `sigmas` was on; where it is mu-law, they are companded amplitude.
@@ -73,9 +74,9 @@ class ModelCard:
 
     @property
     def weights(self) -> dict[float, str]:
-        """Noise level to the file with its weights; with conditioning "sigma" one entry stands for all."""
-        if self.conditioning == "sigma":
-            return {self.sigmas[0]: next(iter(self.files))}
+        """Noise level to the file with its weights; but for conditioning "per-level" one entry stands for all."""
+        if self.conditioning != "per-level":
+            return {next(iter(self.sigmas), math.inf): next(iter(self.files))}
         stated = self.to_dict()["sigmas"]
         return {sigma: level_file(s) for sigma, s in zip(self.sigmas, stated, strict=True)}
 
@@ -88,7 +89,7 @@ class ModelCard:
         values["trained_on"] = [dict(t) for t in self.trained_on]
         if self.fill_orders is not None:
             values["fill_orders"] = list(self.fill_orders)
-        return {k: v for k, v in values.items() if v is not None}
+        return {k: v for k, v in values.items() if v is not None and not (k == "sigmas" and not v)}
 
 
 def is_name(text: str) -> bool:
@@ -115,7 +116,7 @@ def read_card(path: Path) -> ModelCard:
         raise bad_model(file, "file", "TOML text in UTF-8", str(error), _REMEDY) from error
     check_values(values, file)
     step = _step(values)
-    values["sigmas"] = tuple(float(s) * step for s in values["sigmas"])
+    values["sigmas"] = tuple(float(s) * step for s in values.get("sigmas", ()))
     values["trained_on"] = tuple(values["trained_on"])
     if "fill_orders" in values:
         values["fill_orders"] = tuple(values["fill_orders"])
@@ -149,7 +150,7 @@ def check_values(values: Mapping[str, Any], file: Path) -> None:
             raise bad_model(file, key, "a key of a model card", "an unknown key", hint)
     for key, (expected, good) in _RULES.items():
         if key not in values:
-            if key in _REQUIRED:
+            if key in _REQUIRED and not (key == "sigmas" and values.get("conditioning") == "none"):
                 raise bad_model(file, key, expected, "nothing", "add the key, or export the model again")
         elif not good(values[key]):
             raise bad_model(file, key, expected, _short(values[key]), _REMEDY)
@@ -157,13 +158,18 @@ def check_values(values: Mapping[str, Any], file: Path) -> None:
 
 
 def _check_together(values: Mapping[str, Any], file: Path) -> None:
-    sigmas, files = values["sigmas"], set(values["files"])
+    sigmas, files = values.get("sigmas", ()), set(values["files"])
     units = values.get("sigma_units", "amplitude")
     if units != "amplitude" and values.get("levels", 1) < 2:
         expected = f"the quantiser's number of levels, two or more, since sigma_units is {units}"
         raise bad_model(file, "levels", expected, values.get("levels", "nothing"), "add or correct the key")
-    if values.get("conditioning", "sigma") == "sigma":
-        if len(sigmas) < 2:
+    if values.get("conditioning", "sigma") != "per-level":
+        if values.get("conditioning") == "none" and sigmas:
+            expected = "no noise levels with conditioning none"
+            raise bad_model(
+                file, "sigmas", expected, _short(sigmas), "leave out the key, or correct the other"
+            )
+        if values.get("conditioning") != "none" and len(sigmas) < 2:
             expected = "at least two noise levels, the ends of the range"
             raise bad_model(file, "sigmas", expected, _short(sigmas), _REMEDY)
         if len(files) != 1:

@@ -33,7 +33,7 @@ def export_network(
     is taken or cannot be written.
     """
     card = _completed(net, card, Path(folder))
-    nets = dict(net) if isinstance(net, Mapping) else {card.sigmas[0]: net}
+    nets = dict(net) if isinstance(net, Mapping) else {0.0: net}
 
     def write(part: Path) -> dict[str, str]:
         each = zip(card.files, nets.values(), strict=True)
@@ -73,14 +73,14 @@ def write_model(
 
 def _completed(net: Any, card: ModelCard, folder: Path) -> ModelCard:
     """The card with network, conditioning and file names; hashes are still to come."""
-    nets = dict(net) if isinstance(net, Mapping) else {card.sigmas[0]: net}
+    nets = dict(net) if isinstance(net, Mapping) else {0.0: net}
     configs = {one.config for one in nets.values()}
     if len(configs) != 1:
         got = f"{len(configs)} sizes"
         raise bad_model(folder, "network", "one size for all levels", got, "train them alike")
-    conditioning = "per-level" if isinstance(net, Mapping) else "sigma"
+    conditioning = "per-level" if isinstance(net, Mapping) else "sigma" if card.sigmas else "none"
     card = replace(card, network=configs.pop().to_dict(), conditioning=conditioning)
-    if conditioning == "sigma":
+    if conditioning != "per-level":
         return replace(card, files={"weights.safetensors": ""})
     if tuple(nets) != card.sigmas:
         remedy = "give them in the card's order"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from audiofix.nets.mixer import TimeFrequencyMixer
     from audiofix.nets.pnf_wavenet import PnfWaveNet
+    from audiofix.priors.envelope import Envelope
     from audiofix.priors.inpainting import Inpainter
     from audiofix.priors.pnf_wavenet import PnfPrior
     from audiofix.priors.score_network import MixturePosterior, ScorePrior
@@ -110,6 +111,27 @@ def build_upsampler(
     net = _mixer(card, folder, device, recorded=1)
     _same_number(card, folder, net.config.outputs)
     return Upsampler(net, card.sample_rate, card.sigmas, bf16)
+
+
+def build_envelope(
+    card: ModelCard,
+    folder: Path,
+    device: str | torch.device = "cpu",
+    bf16: bool = False,  # noqa: ARG001
+) -> Envelope:
+    """What tells the levels of one source's missing bands; too small for `bf16` to gain. As `load_network`."""
+    from audiofix.nets.envelope import EnvelopeConfig, EnvelopeNet
+    from audiofix.priors.envelope import Envelope
+
+    def make(sizes: dict[str, Any]) -> EnvelopeNet:
+        return EnvelopeNet(EnvelopeConfig.from_dict(sizes))
+
+    if card.conditioning != "none":
+        expected, got = f"none for the family {card.family}", card.conditioning
+        raise bad_model(folder / CARD_FILE, "conditioning", expected, got, _REMEDY)
+    _same_number(card, folder, 1)
+    (file,) = card.weights.values()
+    return Envelope(load_network(card, folder, file, make, device), card.sample_rate)
 
 
 def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:

@@ -23,6 +23,7 @@ from audiofix.errors import ModelError
 from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, read_card
 from audiofix.hub.export import export_network
 from audiofix.hub.families import (
+    build_envelope,
     build_inpainter,
     build_pnf_wavenet,
     build_score,
@@ -45,6 +46,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "separator": build_separator,
     "inpainter": build_inpainter,
     "upsampler": build_upsampler,
+    "envelope": build_envelope,
     "pnf-wavenet": build_pnf_wavenet,
 }
 # Families that know what to do with levels on an axis other than linear amplitude.

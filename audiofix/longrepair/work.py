@@ -27,7 +27,7 @@ from audiofix.operators.gap import Gap
 from audiofix.operators.local import LocalBand
 from audiofix.posterior import ScoreFn
 from audiofix.progress import Progress, teller
-from audiofix.repair import HISS, Work
+from audiofix.repair import HISS, Work, cutoff_of
 from audiofix.restoration import restoring_score
 from audiofix.runtime.ranks import Ranks
 from audiofix.runtime.stores import Store
@@ -77,8 +77,12 @@ class LongWork:
             frames = power_of_parts(_channels(y), _lead(y)[0], y.stop)
             return background_among(frames, work.rate, cutoff)
 
-        floor = work.floor(faults, quiet)
-        return [self._hissing(x, recording, floor, draw) for draw, x in enumerate(found)] if floor else found
+        floor, cut = work.floor(faults, quiet), cutoff_of(faults)
+        if floor:
+            found = [self._hissing(x, recording, floor, draw) for draw, x in enumerate(found)]
+        if cut is None or work.tools.envelope is None:
+            return found
+        return [self._shaped(x, recording, cut) for x in found]
 
     def ground(self, length: int, halo: int | None, grid: int, reach: int) -> Ground:
         """The file at the prior's rate, where a score looks `reach` samples further than the network's halo."""
@@ -191,6 +195,20 @@ class LongWork:
             damage = recording.damage(part.span)
             assert damage.operator is not None
             return damage.operator.project(x.read(*part.span) + floor * hiss, damage.y)
+
+        return ground.each(work, ground.store(*_lead(x)), ground.halo) if x.stop else x
+
+    def _shaped(self, x: Store, recording: Known, cutoff: float) -> Store:
+        """A draw with the levels that the envelope tells above the cut-off."""
+        tools = self.work.tools
+        assert tools.envelope is not None
+        halo, grid = tools.envelope.halo, tools.envelope.grid
+        ground = replace(self.ground(x.stop, halo, grid, recording.reach), ranks=Ranks())
+
+        def work(part: Chunk) -> Tensor:
+            damage = recording.damage(part.span)
+            assert damage.operator is not None
+            return damage.operator.project(tools.shape(x.read(*part.span), cutoff), damage.y)
 
         return ground.each(work, ground.store(*_lead(x)), ground.halo) if x.stop else x
 

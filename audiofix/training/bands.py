@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiofix.errors import SettingError
 from audiofix.training.data import Folder, training_batch
+from audiofix.training.variation import Variation, varied
 
 MARGIN = 2048  # samples drawn beyond a window on both sides, where a filter round a circle leaves its ends
 # Up to where recordings at half, a quarter and an eighth of the rate are trusted by `LowPass`: shares of the rate.
@@ -43,10 +44,17 @@ class Banded:
 
 
 def simulated_bands(
-    folder: Folder, batch: int, length: int, gain_db: tuple[float, float], how: Bands, generator: Generator
+    folder: Folder,
+    batch: int,
+    length: int,
+    gain_db: tuple[float, float],
+    how: Bands,
+    generator: Generator,
+    variation: Variation | None = None,
 ) -> Banded:
-    """Windows at random gain and polarity, each cut at a frequency. Everything drawn comes from `generator`."""
+    """Windows at random gain and polarity, varied, each cut at a frequency. All is drawn from `generator`."""
     clean = training_batch(folder, batch, length + 2 * MARGIN, gain_db, generator)
+    clean = varied(clean, variation or Variation(), folder.sample_rate, generator)
     edges = []
     for _ in range(batch):
         if generator.random() < how.decimated:

@@ -14,7 +14,7 @@ from audiofix.training.gaps import Gaps
 from audiofix.training.sets import is_set, parse_set
 from audiofix.training.variation import Variation
 
-TRAINABLE = ("wavenet", "score", "separator", "inpainter", "upsampler")
+TRAINABLE = ("wavenet", "score", "separator", "inpainter", "upsampler", "envelope")
 
 
 @dataclass(frozen=True)

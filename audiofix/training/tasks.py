@@ -17,6 +17,7 @@ from audiofix.training.batches import Drawn, mixer_forward, noise_generator, pla
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.degrade import Simulation, simulated_sources
+from audiofix.training.envelope_task import EnvelopeTask
 from audiofix.training.inpainting_task import InpaintingTask
 from audiofix.training.objectives import posterior_error
 from audiofix.training.score_task import ScoreTask
@@ -118,7 +119,7 @@ class SeparatorTask(Drawn):
 
 TASKS: dict[str, Callable[[], Task]] = {
     "wavenet": WaveNetTask, "score": ScoreTask, "separator": SeparatorTask, "inpainter": InpaintingTask,
-    "upsampler": UpsamplingTask,
+    "upsampler": UpsamplingTask, "envelope": EnvelopeTask,
 }  # fmt: skip
 
 
