@@ -58,8 +58,8 @@ def list_models(as_json: options.Json = False, _debug: options.Debug = False) ->
     ]
     show.table(columns, rows)
     show.say(
-        "held out: SI-SDR of a separator's one call on mixtures at 0 dB; denoise gain of a prior, mean over sigma; "
-        "SNR in gaps, mean over 20 to 200 ms; error of the levels of missing bands, mean over cut-offs"
+        "held out: SI-SDR of a separator's one call on mixtures at 0 dB; denoise gain of a prior, mean over "
+        "sigma; SNR in gaps, mean over 20 to 200 ms; error of the levels of missing bands, mean over cut-offs"
     )
 
 
