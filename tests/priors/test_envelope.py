@@ -42,7 +42,7 @@ def test_a_part_with_its_halo_gives_what_the_whole_gives(envelope: Envelope) -> 
         return float((found - expected[:, start : start + length]).abs().max())
 
     middle = 26 * HOP
-    assert middle > halo > 20 * HOP
+    assert middle >= halo > 20 * HOP
     for start in (middle, middle + 100, 0, 51 * HOP):
         assert apart(start, (halo + HOP - 1) // HOP * HOP + start % HOP) < TIE
     # Half as much is not enough, and neither is all of it off the grid.
@@ -69,8 +69,8 @@ def test_what_comes_back_has_the_precision_that_came(wide: torch.dtype) -> None:
 def test_nothing_is_told_by_what_is_missing(envelope: Envelope) -> None:
     """The levels are those of a wave without its upper band, but for a bin beside the edge."""
     low = noise(1, 30 * HOP)
-    time = 2 * torch.pi * torch.arange(30 * HOP) / WINDOW
-    high = 0.1 * (torch.cos(500 * time.double()) + torch.cos(900 * time.double()))
+    time = 2 * torch.pi * torch.arange(30 * HOP).double() / WINDOW
+    high = 0.1 * (torch.cos(500 * time) + torch.cos(900 * time))
     inner = slice(NETWORK + 4, -NETWORK - 4)  # away from where the tones break off
     before = envelope.levels(low, CUT)
     assert before.shape == (1, 31, 128)
