@@ -49,8 +49,21 @@ def test_sections_change_no_bit(rate: int, tmp_path: Path, monkeypatch: pytest.M
     assert long.audio.length * RATE / rate > 2 * UNIT  # three sections
     monkeypatch.setattr(module, "section_for", lambda *_: 100 * UNIT)
     assert torch.equal(found, from_disk(path, faults, tmp_path / "one", quality="fast")[0])
-    monkeypatch.delenv("AUDIOFIX_MODELS")
-    monkeypatch.setenv("AUDIOFIX_MODELS", str(tmp_path.parent / "none"))
+
+
+def test_it_changes_what_comes_from_the_disk(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, faults = written(tmp_path / "x.wav", RATE, 1.0, 1, same), [LostBand(CUT)]
+    without, _ = from_disk(path, faults, tmp_path / "without", quality="fast")
+    request.getfixturevalue("telling")
+    found, _ = from_disk(path, faults, tmp_path / "with", quality="fast")
+    assert (found - without).abs().max() > 1e-3
+    for settings in ({"mean": True}, {"prior": "tiny-piano"}):
+        settings = {"prior": "tiny-speech", "device": "cpu", "quality": "fast", **settings}
+        (tmp_path / str(len(settings["prior"]))).mkdir()
+        report = module.restore_file(path, faults, tmp_path / str(len(settings["prior"])), **settings).report
+        assert [model["name"] for model in report["models"]] == [settings["prior"]]
 
 
 def far(found: Tensor, expected: Tensor, rate: int) -> tuple[float, float, float]:
@@ -62,7 +75,10 @@ def far(found: Tensor, expected: Tensor, rate: int) -> tuple[float, float, float
     hertz = torch.arange(len(apart)) * rate / found[:, inner].shape[1]
     # A gain is of what its band and two beside have, and leads over to the next: three bands of 62.5 Hz in each
     # of three rounds, from the edge on, where levels differ by what SLOPE does.
-    near = ((hertz - RATE / 2).abs() < 2 * SLOPE + 8) | ((hertz > CUT - 100) & (hertz < CUT + 9 * 62.5 + 100))
+    reach, beside = 9 * 62.5 + 100, 2 * SLOPE + 8
+    near = (hertz > CUT - 100) & (hertz < CUT + reach)
+    if rate != RATE:  # the other edge
+        near |= (hertz > RATE / 2 - reach) & (hertz < RATE / 2 + beside)
     return tuple(float(part.square().mean().sqrt()) for part in (apart[~near], apart[near], whole))  # type: ignore[return-value]
 
 
@@ -85,6 +101,5 @@ def test_away_from_the_edge_it_is_what_memory_gives(
     assert [model["name"] for model in expected.report["models"]] == ["tiny-speech", "tiny-envelope"]
     found, _ = from_disk(path, [LostBand(CUT)], tmp_path / "scratch", **settings)
     away, near, size = far(found, expected.audio.samples, rate)
-    print(rate, away / size, near / size, DEPTH)
     assert away < (12 * DEPTH + 1e-6) * size * 2  # of that test
     assert near > 10 * away
