@@ -17,11 +17,13 @@ from audiofix.choosing import ENVELOPE
 from audiofix.damages import LostBand
 from audiofix.hub.registry import export_model
 from audiofix.longrepair import restore as module
+from audiofix.nets.envelope import EnvelopeNet
 from audiofix.operators.local import DEPTH, SLOPE
+from audiofix.priors.envelope import Envelope
 from audiofix.repair import restore
 from audiofix.runtime.ranks import UNIT
 from tests.conftest import tiny_card
-from tests.hub.tiny import tiny_envelope
+from tests.hub.tiny import TINY_ENVELOPE, tiny_envelope
 from tests.longrepair.test_same import RATE, Pointwise, from_disk, same, small, written
 
 __all__ = ["small"]
@@ -59,11 +61,29 @@ def test_it_changes_what_comes_from_the_disk(
     request.getfixturevalue("telling")
     found, _ = from_disk(path, faults, tmp_path / "with", quality="fast")
     assert (found - without).abs().max() > 1e-3
-    for settings in ({"mean": True}, {"prior": "tiny-piano"}):
-        settings = {"prior": "tiny-speech", "device": "cpu", "quality": "fast", **settings}
-        (tmp_path / str(len(settings["prior"]))).mkdir()
-        report = module.restore_file(path, faults, tmp_path / str(len(settings["prior"])), **settings).report
-        assert [model["name"] for model in report["models"]] == [settings["prior"]]
+    _, mean = from_disk(path, faults, tmp_path / "mean", quality="fast", mean=True)
+    assert [model["name"] for model in mean.report["models"]] == ["tiny-speech"]
+
+
+def test_sections_see_as_far_as_the_network(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that looks eight seconds to each side, more than filters do."""
+    net = EnvelopeNet(replace(TINY_ENVELOPE, dilations=(128,)))
+    with torch.no_grad():
+        for index, weight in enumerate(net.parameters()):
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(index)))
+    envelope = Envelope(net, RATE)
+    monkeypatch.setattr(
+        "audiofix.tools.load_prior",
+        lambda home, *how, **more: envelope if Path(home).name == "tiny-envelope" else Pointwise(),
+    )
+    export(tmp_path / "more", None)
+    monkeypatch.setenv("AUDIOFIX_MODELS", os.pathsep.join(map(str, (exported, tmp_path / "more"))))
+    path, faults = written(tmp_path / "x.wav", RATE, 15.0, 1, same), [LostBand(CUT)]
+    found, _ = from_disk(path, faults, tmp_path / "five", quality="fast")
+    monkeypatch.setattr(module, "section_for", lambda *_: 100 * UNIT)
+    assert torch.equal(found, from_disk(path, faults, tmp_path / "one", quality="fast")[0])
 
 
 def far(found: Tensor, expected: Tensor, rate: int) -> tuple[float, float, float]:
