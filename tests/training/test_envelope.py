@@ -66,7 +66,7 @@ def test_it_learns_what_follows_from_the_lows(config: TrainConfig, tmp_path: Pat
     assert float(task.error(config, trainer.net, batch).detach()) < 0.7 * blind
     assert fresh > blind
     # The average follows, and its figure too: highs of the two kinds are 40 dB apart, 20 from their mean.
-    assert float(task.error(config, trainer.average, batch)) < 0.7 * blind
+    assert float(task.error(config, trainer.average, batch).detach()) < 0.7 * blind
     assert 10 * blind > 15
 
 
