@@ -101,7 +101,7 @@ def test_its_own_levels_lower_a_draw_by_that_alone() -> None:
 
 def test_the_network_learns_no_more() -> None:
     net = tiny_envelope()
-    assert net.training
+    before = net.training
     Envelope(net, RATE)
-    assert not net.training
+    assert (before, net.training) == (True, False)
     assert not any(weight.requires_grad for weight in net.parameters())

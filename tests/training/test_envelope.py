@@ -20,7 +20,7 @@ from audiofix.training.config import TrainConfig
 from audiofix.training.envelope_task import FINE, EnvelopeTask, frame_error
 from audiofix.training.folders import folders_of
 from audiofix.training.tasks import make_task
-from audiofix.training.trainer import Trainer, build_network
+from audiofix.training.trainer import Trainer
 from tests.hub.tiny import TINY_ENVELOPE
 
 RATE, CUT = 16000, 3000.0
@@ -179,7 +179,7 @@ def test_the_loss_of_who_tells_all_is_what_nobody_can_tell(config: TrainConfig, 
 
 
 def test_figures_are_the_same_each_time(config: TrainConfig, knows: Knows) -> None:
-    net, folders = build_network(config), folders_of(config, config.valid)
+    net, folders = EnvelopeTask().network(config), folders_of(config, config.valid)
     first = EnvelopeTask().validate(config, net, folders)
     assert first == EnvelopeTask().validate(config, net, folders)
     with torch.no_grad():
