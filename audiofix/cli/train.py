@@ -105,10 +105,10 @@ def _start_from(trainer: Trainer, model: str) -> None:
     card, home = resolve_model(model)
     family = trainer.config.family
     fits = card.family == family or (card.family == "score" and family in ("inpainter", "upsampler"))
-    if not fits or card.conditioning != "sigma":
+    if not fits or card.conditioning == "per-level":
         raise SettingError(
             f"{model} is a {card.family} model, conditioning {card.conditioning}; start from one "
-            f"{family} network conditioned on sigma (an inpainter or upsampler: from a score prior)"
+            f"{family} network for all noise levels (an inpainter or upsampler: from a score prior)"
         )
     prior = load_prior(home)
     net = next(iter(prior.nets.values())) if card.family == "wavenet" else prior.net

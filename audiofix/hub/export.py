@@ -7,14 +7,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from audiofix.errors import OutputError
 from audiofix.hub.card import CARD_FILE, ModelCard, bad_model, level_file, write_card
 from audiofix.hub.weights import save_weights
-
-if TYPE_CHECKING:
-    pass
 
 
 def export_network(
@@ -27,10 +24,10 @@ def export_network(
 ) -> ModelCard:
     """Write a model folder: weights and card in a new folder beside it, checked by loading, then moved there.
 
-    `net`: one network conditioned on sigma, or one for each of the card's noise levels. The card's files,
-    network and conditioning are filled in; the card as written is returned. `build` is the family's, to check it
-    by. `overwrite` replaces a model, never a folder that holds anything else. Raises OutputError when the folder
-    is taken or cannot be written.
+    `net`: one network conditioned on sigma, or one for each of the card's noise levels, or one that knows none,
+    where the card has none. The card's files, network and conditioning are filled in; the card as written is
+    returned. `build` is the family's, to check it by. `overwrite` replaces a model, never a folder that holds
+    anything else. Raises OutputError when the folder is taken or cannot be written.
     """
     card = _completed(net, card, Path(folder))
     nets = dict(net) if isinstance(net, Mapping) else {0.0: net}

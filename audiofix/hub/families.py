@@ -36,6 +36,9 @@ def build_wavenet(
         config = WaveNetConfig.from_dict(sizes)
         return TieredWaveNet(config, mu_law_levels(config.levels))
 
+    if card.conditioning == "none":
+        expected = f"sigma or per-level for the family {card.family}"
+        raise bad_model(folder / CARD_FILE, "conditioning", expected, card.conditioning, _REMEDY)
     nets = {sigma: load_network(card, folder, file, make, device) for sigma, file in card.weights.items()}
     return WaveNetPrior(nets, card.sample_rate, card.sigmas, bf16)
 
@@ -121,6 +124,7 @@ def build_envelope(
 ) -> Envelope:
     """What tells the levels of one source's missing bands; too small for `bf16` to gain. As `load_network`."""
     from audiofix.nets.envelope import EnvelopeConfig, EnvelopeNet
+    from audiofix.numerics.envelope import BANDS, FEATURES
     from audiofix.priors.envelope import Envelope
 
     def make(sizes: dict[str, Any]) -> EnvelopeNet:
@@ -131,7 +135,11 @@ def build_envelope(
         raise bad_model(folder / CARD_FILE, "conditioning", expected, got, _REMEDY)
     _same_number(card, folder, 1)
     (file,) = card.weights.values()
-    return Envelope(load_network(card, folder, file, make, device), card.sample_rate)
+    net: EnvelopeNet = load_network(card, folder, file, make, device)
+    for key, size in (("inputs", FEATURES), ("bands", BANDS)):
+        if (got := getattr(net.config, key)) != size:
+            raise bad_model(folder / CARD_FILE, f"network.{key}", str(size), got, _REMEDY)
+    return Envelope(net, card.sample_rate)
 
 
 def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:

@@ -13,6 +13,7 @@ BANDS, WIDTH = 128, 8  # bins to a band; the highest bin of the window is left o
 SHORT, SHORT_HOP = 512, 128  # of the frames that tell when, within a long one
 SHORT_BANDS = 32
 PER_FRAME = HOP // SHORT_HOP
+FEATURES = 2 * BANDS + PER_FRAME * SHORT_BANDS  # numbers that tell what is known of a frame
 QUIETEST = 1e-8  # power of a bin, for a transform without normalisation, below which all is silence
 MOST_DB = 30.0  # that a band of a frame is raised or lowered by, in one round
 SMOOTH = 5  # bands that a gain is averaged over: 310 Hz at 16 kHz, more than a voice's pitch

@@ -43,8 +43,7 @@ class Envelope:
 
     def shape(self, x: Tensor, cutoff: float) -> Tensor:
         """(batch, time) at the working level, the bands above `cutoff` Hz at the levels that the others tell."""
-        place = next(self.net.parameters()).device
-        wave = x.to(place)
+        wave = x.to(next(self.net.parameters()))
         known = known_bands(self._edge(wave, cutoff))
         return shaped(wave, self.levels(wave, cutoff) + LOWERED, known).to(x)
 

@@ -24,10 +24,11 @@ class TrainConfig:
     A separator has one folder for each source in `train` and `valid`, a `simulation` of mixtures
     (`training.degrade.Simulation`), and shares of items that see the mixture alone (`blind_share`) or that do not
     see it (`hide_share`). An inpainter has a table of `gaps` (`training.gaps.Gaps`), an upsampler one of `bands`
-    (`training.bands.Bands`), both a `blind_share`. Windows of score priors and WaveNets are varied as a table
-    `variation` (`training.variation.Variation`) says. A WaveNet with the name of a separator in `shown` is
-    conditioned on mixtures with the folders in `mixed_train` and `mixed_valid`, one for each other source of the
-    separator, and on what the separator says of them; `hide_share` of the items show it neither.
+    (`training.bands.Bands`), both a `blind_share`; an envelope has `bands` too. Windows of score priors,
+    WaveNets and envelopes are varied as a table `variation` (`training.variation.Variation`) says. A WaveNet with
+    the name of a separator in `shown` is conditioned on mixtures with the folders in `mixed_train` and
+    `mixed_valid`, one for each other source of the separator, and on what the separator says of them;
+    `hide_share` of the items show it neither.
 
     `train` and `valid` name folders or sets (`training.sets`): vctk:PATH, musdb:PATH#vocals, folder:PATH. A set
     named in both is split by its own rule. With `steps` a run ends after so many, if its hours are not over first.

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+from audiofix.hub.registry import export_model
+from tests.conftest import tiny_card
+from tests.hub.tiny import tiny_net
 
 
 def test_list(run, tiny_models):
@@ -26,6 +31,19 @@ def test_list(run, tiny_models):
     assert speech.split()[3:6] == ["16000", f"{size:.1f}", "0.5"]
     assert "CC0-1.0" in speech
     assert speech.endswith("tiny models/tiny-speech")
+
+
+def test_list_shows_the_figure_that_models_are_chosen_by(run, tiny_models):
+    for name, figures, shown in (
+        ("a", {"mean_snr_in_gaps_db": 5.678, "mean_highs_gain_db": 3.0}, "SNR in gaps 5.68 dB"),
+        ("b", {"mean_envelope_error_db": 7.25}, "error 7.25 dB"),
+        ("c", {"mean_highs_gain_db": 3.0}, " - "),
+    ):
+        export_model(
+            tiny_net(), replace(tiny_card(name, "wavenet", "x"), validation=figures), tiny_models / name
+        )
+        [line] = [line for line in run("models", "list").stdout.splitlines() if line.startswith(f"{name} ")]
+        assert shown in line
 
 
 def test_list_as_json(run, tiny_models):

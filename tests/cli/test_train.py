@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from audiofix.hub.registry import export_model, load_prior
-from audiofix.training import batches, inpainting_task, tasks, upsampling_task
+from audiofix.training import batches, envelope_task, inpainting_task, tasks, upsampling_task
 from audiofix.training import trainer as training
 from tests.conftest import tiny_card
-from tests.hub.tiny import TINY, TINY_MIXER, tiny_mixer, tiny_restorer
+from tests.hub.tiny import TINY, TINY_ENVELOPE, TINY_MIXER, tiny_envelope, tiny_mixer, tiny_restorer
 
 CONFIG = """
 name = "speech-tiny"
@@ -46,6 +47,8 @@ def config(write, monkeypatch) -> Path:
         (inpainting_task, "VALID_MS", (2, 5)),
         (upsampling_task, "VALID_WINDOWS", 2),
         (upsampling_task, "VALID_LENGTH", 512),
+        (envelope_task, "VALID_WINDOWS", 2),
+        (envelope_task, "VALID_LENGTH", 2048),
     ):
         monkeypatch.setattr(module, name, value)
     write("corpus/noise.wav", rate=16000, channels=1, length=4000)
@@ -318,3 +321,43 @@ def test_mixers_go_on_where_they_were_stopped(run, mixer_config, figure, stop_in
     result = run("train", mixer_config)
     assert "from step 2" in result.stdout
     assert "saved at step 4" in result.stderr
+
+
+@pytest.fixture
+def envelope_config(config):
+    text = 'family = "envelope"\n' + CONFIG.replace("window = 256", "window = 2048")
+    return config_file("envelope.toml", text, TINY_ENVELOPE.to_dict())
+
+
+def test_envelopes_train_and_become_models(run, envelope_config, monkeypatch):
+    result = run("train", envelope_config, *HOURS)
+    assert result.exit_code == 0, result.stderr
+    *_, last, _ = result.stdout.splitlines()
+    assert "held out: error of levels" in last
+    assert "(3949 Hz:" in last
+    result = run("train", envelope_config, *HOURS, "--export", "models/mine")
+    assert result.exit_code == 0, result.stderr
+    assert "mean envelope error db" in result.stdout
+    monkeypatch.setenv("AUDIOFIX_MODELS", "models")
+    assert run("models", "verify", "mine").exit_code == 0
+    card = json.loads(run("models", "show", "mine", "--json").stdout)
+    assert (card["family"], card["conditioning"], card["sigmas"]) == ("envelope", "none", [])
+    shown = run("models", "show", "mine")
+    assert shown.exit_code == 0, shown.stderr
+    assert not any(line.startswith("sigmas") for line in shown.stdout.splitlines())
+    figure = card["validation"]["mean_envelope_error_db"]
+    assert f"error {figure:.2f} dB" in run("models", "list").stdout
+    # A model of its own family is a start.
+    result = run("train", envelope_config, "--start-from", "mine", *HOURS, "-o", "runs/next")
+    assert result.exit_code == 0, result.stderr
+    assert "starting from mine" in result.stdout
+
+
+@pytest.mark.usefixtures("tiny_score")
+def test_an_envelope_and_a_score_prior_are_no_start_for_each_other(run, envelope_config, config, tiny_models):
+    card = replace(tiny_card("tiny-envelope", "envelope", "speech"), sigmas=())
+    export_model(tiny_envelope(), card, tiny_models / card.name)
+    for path, start in ((envelope_config, "score"), (config, "envelope")):
+        result = run("train", path, "--start-from", f"tiny-{start}")
+        assert result.exit_code == 2
+        assert f"tiny-{start} is a {start} model" in " ".join(result.stderr.split())

@@ -62,6 +62,31 @@ def test_another_axis_is_noted(whole, tmp_path, axis, noted):
     assert (card.axis_note is not None) == noted
 
 
+def test_a_model_that_knows_no_noise_has_no_levels(whole, tmp_path):
+    card = replace(whole, conditioning="none", sigmas=())
+    write_card(card, tmp_path)
+    file = tmp_path / "card.toml"
+    text = file.read_text()
+    assert "sigmas" not in text
+    assert read_card(tmp_path) == card
+    assert list(card.weights.values()) == ["weights.safetensors"]
+    assert list(whole.weights) == [1.0]  # as ever
+    with pytest.raises(ModelError, match="sigmas: expected no noise levels with conditioning none, got"):
+        write_card(replace(card, sigmas=(1.0, 0.001)), tmp_path)
+    assert file.read_text() == text
+    file.write_text(text.replace("conditioning", "sigmas = [1.0, 0.001]\nconditioning"))
+    with pytest.raises(ModelError, match="sigmas: expected no noise levels with conditioning none, got"):
+        read_card(file)
+    with pytest.raises(ModelError, match="files: expected one weights file, got 2"):
+        write_card(replace(card, files={**card.files, "more.safetensors": SHA}), tmp_path)
+
+
+@pytest.mark.parametrize("conditioning", ["sigma", "per-level"])
+def test_any_other_model_has_levels(whole, tmp_path, conditioning):
+    with pytest.raises(ModelError, match=r"sigmas: expected a decreasing list of positive .*, got nothing"):
+        write_card(replace(whole, conditioning=conditioning, sigmas=()), tmp_path)
+
+
 def test_per_level_files_are_named_in_the_units_of_the_file(whole, tmp_path):
     files = {"sigma_12.8.safetensors": SHA, "sigma_0.1.safetensors": SHA}
     card = replace(whole, conditioning="per-level", files=files)

@@ -10,6 +10,7 @@ import torch
 
 from audiofix.errors import ModelError
 from audiofix.hub import registry
+from audiofix.hub.card import read_card
 from audiofix.hub.registry import (
     FAMILIES,
     export_model,
@@ -19,26 +20,31 @@ from audiofix.hub.registry import (
     models_for_source,
     verify,
 )
+from audiofix.hub.weights import SHORT
+from audiofix.nets.envelope import EnvelopeNet
 from audiofix.priors.base import Posterior, Prior
+from audiofix.priors.envelope import Envelope
 from audiofix.priors.inpainting import Inpainter
 from audiofix.priors.score_network import MixturePosterior, ScorePrior
 from audiofix.priors.upsampling import Upsampler
 from audiofix.priors.wavenet import WaveNetPrior
-from tests.hub.tiny import tiny_mixer, tiny_net, tiny_restorer
+from tests.hub.tiny import TINY_ENVELOPE, tiny_envelope, tiny_mixer, tiny_net, tiny_restorer
 
 PER_LEVEL = {"pnf-wavenet"}  # tests/hub/test_import_pnf.py
+NO_LEVELS = {"envelope"}
 
 SOURCES = {
     "wavenet": "speech", "score": "speech", "separator": "speech,piano", "inpainter": "speech",
-    "upsampler": "speech",
+    "upsampler": "speech", "envelope": "speech",
 }  # fmt: skip
 NETS = {
     "wavenet": tiny_net, "score": tiny_mixer, "separator": lambda: tiny_mixer(2),
     "inpainter": lambda: tiny_restorer(2), "upsampler": lambda: tiny_restorer(1),
+    "envelope": tiny_envelope,
 }  # fmt: skip
 KINDS = {
     "wavenet": WaveNetPrior, "score": ScorePrior, "separator": MixturePosterior, "inpainter": Inpainter,
-    "upsampler": Upsampler,
+    "upsampler": Upsampler, "envelope": Envelope,
 }  # fmt: skip
 
 
@@ -52,7 +58,9 @@ def export(card, tmp_path):
     """Write a model of a family, named as the family, to a folder of models; returns that folder."""
 
     def write(family, net=None, **changes):
-        written = replace(card, name=family, family=family, source=SOURCES[family], **changes)
+        sigmas = () if family in NO_LEVELS else card.sigmas
+        stated = {"name": family, "family": family, "source": SOURCES[family], "sigmas": sigmas, **changes}
+        written = replace(card, **stated)
         export_model(NETS[family]() if net is None else net, written, tmp_path / "models" / family)
         return tmp_path / "models"
 
@@ -60,10 +68,10 @@ def export(card, tmp_path):
 
 
 def stored(net):
-    """The network as it is on disk: matrices in float16, vectors in float32."""
+    """The network as it is on disk: matrices and long vectors in float16, short vectors in float32."""
     with torch.no_grad():
         for parameter in net.parameters():
-            if parameter.ndim > 1:
+            if parameter.ndim > 1 or len(parameter) > SHORT:
                 parameter.copy_(parameter.half())
     return net
 
@@ -77,11 +85,16 @@ def test_what_is_written_is_what_comes_back(export, family):
     folder = export(family)
     card, home = find_model(family, folder)
     assert verify(card, home) == []
-    assert (card.family, card.source, card.conditioning) == (family, SOURCES[family], "sigma")
+    conditioning = "none" if family in NO_LEVELS else "sigma"
+    assert (card.family, card.source, card.conditioning) == (family, SOURCES[family], conditioning)
     prior = load_prior(family, folder=folder)
     assert type(prior) is KINDS[family]
-    assert isinstance(prior, Prior if family in ("wavenet", "score") else Posterior)
-    assert (prior.sample_rate, prior.sigmas) == (16000, (1.0, 0.001))
+    assert prior.sample_rate == 16000
+    if family in NO_LEVELS:
+        assert card.sigmas == ()
+    else:
+        assert isinstance(prior, Prior if family in ("wavenet", "score") else Posterior)
+        assert prior.sigmas == (1.0, 0.001)
     loaded = prior.nets[1.0] if family == "wavenet" else prior.net
     expected = stored(NETS[family]())
     assert loaded.config == expected.config
@@ -112,6 +125,65 @@ def test_a_loaded_mixer_gives_the_numbers_of_the_one_written(export, family):
             other = type(prior)(NETS[family]().requires_grad_(False), 16000, (1.0, 0.001))
             other.net.leave[0].mul_(2)
         assert not torch.equal(found, other.denoise(x, y, sigma))
+
+
+def test_a_loaded_envelope_gives_the_numbers_of_the_one_written(export):
+    found, net = load_prior("envelope", folder=export("envelope")), stored(tiny_envelope())
+    x = 0.1 * torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
+    expected = Envelope(net, 16000)
+    assert torch.equal(found.levels(x, 3000.0), expected.levels(x, 3000.0))
+    assert torch.equal(found.shape(x, 3000.0), expected.shape(x, 3000.0))
+    other = Envelope(tiny_envelope(1), 16000)
+    assert not torch.equal(found.shape(x, 3000.0), other.shape(x, 3000.0))
+
+
+def test_an_envelope_has_no_noise_levels_and_others_have(export, card, tmp_path):
+    wrong = tmp_path / "wrong"
+    envelope = replace(card, family="envelope")
+    for net, sigmas, conditioning in (
+        (tiny_envelope(), (1.0, 0.001), "sigma"),
+        ({1.0: tiny_envelope(), 0.001: tiny_envelope()}, (1.0, 0.001), "per-level"),
+    ):
+        words = f"conditioning: expected none for the family envelope, got {conditioning}"
+        with pytest.raises(ModelError, match=words):
+            export_model(net, replace(envelope, sigmas=sigmas), wrong)
+    for family, expected in (
+        *((family, "sigma") for family in ("score", "separator", "inpainter", "upsampler")),
+        ("wavenet", "sigma or per-level"),
+    ):
+        words = f"conditioning: expected {expected} for the family {family}, got none"
+        with pytest.raises(ModelError, match=words):
+            export_model(
+                NETS[family](), replace(card, family=family, source=SOURCES[family], sigmas=()), wrong
+            )
+    assert not wrong.exists()
+    # A card that was edited is refused in the same words.
+    file = export("envelope") / "envelope" / "card.toml"
+    text = file.read_text()
+    assert "sigmas" not in text
+    sigmas = 'sigmas = [1.0, 0.001]\nconditioning = "sigma"'
+    file.write_text(text.replace('conditioning = "none"', sigmas))
+    assert read_card(file).sigmas == (1.0, 0.001)
+    with pytest.raises(ModelError, match=r"card\.toml: conditioning: expected none for the family envelope"):
+        load_prior(file.parent)
+
+
+def test_an_envelope_tells_of_one_source_by_a_network_of_its_own_sizes(card, tmp_path):
+    envelope = replace(card, family="envelope", sigmas=())
+    for changes, net, words in (
+        ({"source": "speech,piano"}, tiny_envelope(), "source: expected one name, got 'speech,piano'"),
+        ({}, tiny_mixer(), "network: expected sizes of a envelope network, got"),
+        (
+            {"family": "score", "sigmas": card.sigmas},
+            tiny_envelope(),
+            "network: expected sizes of a score network",
+        ),
+        ({}, EnvelopeNet(replace(TINY_ENVELOPE, inputs=383)), r"network\.inputs: expected 384, got 383"),
+        ({}, EnvelopeNet(replace(TINY_ENVELOPE, bands=64)), r"network\.bands: expected 128, got 64"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            export_model(net, replace(envelope, **changes), tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()
 
 
 @pytest.mark.parametrize("family", SOURCES)

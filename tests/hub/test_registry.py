@@ -112,8 +112,8 @@ def test_unknown_family(conditioned, edit_card):
     edit_card('family = "wavenet"', 'family = "wavelet"')
     with pytest.raises(
         ModelError,
-        match="family: expected wavenet or score or separator or inpainter or upsampler or pnf-wavenet, "
-        "got 'wavelet'",
+        match="family: expected wavenet or score or separator or inpainter or upsampler or envelope or "
+        "pnf-wavenet, got 'wavelet'",
     ):
         load_prior("tiny", folder=conditioned)
 

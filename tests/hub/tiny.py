@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from audiofix.nets.envelope import EnvelopeConfig, EnvelopeNet
 from audiofix.nets.mixer import MixerConfig, TimeFrequencyMixer
 from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
 from audiofix.numerics.companding import mu_law_levels
@@ -42,6 +43,9 @@ TINY_MIXER = MixerConfig(
 )
 
 
+# What is shown and what is told have the sizes of the real ones.
+TINY_ENVELOPE = EnvelopeConfig(width=8, hidden=8, dilations=(1, 2))
+
 # Given the mixture and a separator's estimate of its source.
 TINY_SHOWN = replace(TINY, given=2, given_window=8, given_taps=4)
 
@@ -74,4 +78,17 @@ def drawn_mixer(sizes: MixerConfig, seed: int = 0) -> TimeFrequencyMixer:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+def tiny_envelope(seed: int = 0, told: float | None = None) -> EnvelopeNet:
+    """A network without a zero among its weights; `told`: one that tells this log10 of power of every band."""
+    net = EnvelopeNet(TINY_ENVELOPE)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+        if told is not None:
+            net.leave.weight.zero_()
+            net.leave.bias.fill_((told + 2) / 4)
     return net

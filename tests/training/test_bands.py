@@ -16,6 +16,7 @@ from audiofix.training import bands
 from audiofix.training.bands import DECIMATED, MARGIN, Banded, Bands, simulated_bands
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, training_batch
+from audiofix.training.variation import Variation
 
 RATE = 16000
 
@@ -106,6 +107,28 @@ def test_the_generator_decides(hiss: Folder) -> None:
     for name in ("clean", "low", "cutoff_hz"):
         assert torch.equal(getattr(first, name), getattr(again, name))
         assert not torch.equal(getattr(first, name), getattr(other, name))
+
+
+@pytest.mark.usefixtures("no_margin")
+def test_windows_are_varied_before_they_are_cut(tmp_path: Path) -> None:
+    """Hiss belongs to the recording: it is there below the cut-off, and above in what is wanted alone."""
+    silence = folder_of(tmp_path, np.zeros(RATE))
+    generator, how = np.random.default_rng(0), Bands(decimated=0.0, cutoff_hz=(3000.0, 3000.0))
+    hissing = Variation(hiss=1.0, hiss_db=(-40.0, -40.0))
+    item = simulated_bands(silence, 4, 1000, (0.0, 0.0), how, generator, hissing)
+    clean, low = (np.abs(np.fft.rfft(wave.double().numpy())) for wave in (item.clean, item.low))
+    edge = 3000 * 1000 // RATE + 1
+    assert item.clean.square().mean(dim=1).log10().tolist() == pytest.approx([-4.0] * 4, abs=1e-4)
+    tolerance = 1e-6 * clean.max()  # transforms in float32
+    assert np.abs(low - clean)[:, : edge - 1].max() < tolerance
+    assert low[:, edge:].max() < tolerance < 1e-3 * clean[:, edge:].mean()
+
+
+def test_no_variation_draws_nothing(hiss: Folder) -> None:
+    plain, none = drawn(hiss, 3, 500, Bands()), np.random.default_rng(0)
+    item = simulated_bands(hiss, 3, 500, (-6.0, 6.0), Bands(), none, Variation())
+    assert torch.equal(item.clean, plain.clean)
+    assert torch.equal(item.cutoff_hz, plain.cutoff_hz)
 
 
 @pytest.mark.usefixtures("no_margin")

@@ -16,7 +16,7 @@ from audiofix.training.config import TrainConfig
 from audiofix.training.folders import folders_of
 from audiofix.training.tasks import make_task
 from audiofix.training.trainer import build_network
-from tests.hub.tiny import TINY, TINY_MIXER
+from tests.hub.tiny import TINY, TINY_ENVELOPE, TINY_MIXER
 
 MIXER = {k: v for k, v in TINY_MIXER.to_dict().items() if k not in ("inputs", "outputs", "recorded")}
 CASES: dict[str, dict[str, Any]] = {
@@ -26,6 +26,7 @@ CASES: dict[str, dict[str, Any]] = {
     "separator": {"network": MIXER},
     "inpainter": {"network": MIXER},
     "upsampler": {"network": MIXER},
+    "envelope": {"network": TINY_ENVELOPE.to_dict()},
 }
 
 
