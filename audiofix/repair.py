@@ -36,7 +36,7 @@ from audiofix.operators.noise import Noise
 from audiofix.preparing import prepared
 from audiofix.progress import Progress, teller
 from audiofix.restoration import Damage, draw_restoration
-from audiofix.tools import SHARES, Tools, level_of
+from audiofix.tools import Tools, level_of, share_beside_sparse
 from audiofix.types import Audio
 
 CONTEXT_SECONDS = 2.0  # on both sides of a gap: the receptive field of the priors, and what fills learn from
@@ -114,7 +114,7 @@ def restore(
     result = torch.stack(drawn).mean(dim=0) if tools.mean and len(drawn) > 1 else drawn[0]
     drawn = drawn[1:] if tools.typical else drawn
     if sparse is not None:
-        result = torch.lerp(sparse, result, SHARES[faults[0].kind])
+        result = torch.lerp(sparse, result, share_beside_sparse(faults[0], gain))
     result = exact(result, y, audio.sample_rate, faults)
     settings = {
         "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,

@@ -52,7 +52,9 @@ TYPICAL_LEVELS = 10  # of each draw, where only what several have in common is w
 HIGHEST = {"lowpass": 0.1, "gap": 0.3, "clip": 0.3}
 AFTER_SPARSE = 0.03  # for clipping where a consistent sparse signal was found to start from
 # What the chain's share is beside that sparse signal: two estimators err in different ways, and their mean less.
-SHARES = {"clip": 0.35, "quantise": 0.6}
+CLIP_SHARE = 0.35
+# Of rounding: at 4 bits for sound at the working level, and how much more for each bit; at most.
+QUANTISE_SHARE, MORE_A_BIT, MOST_SHARE = 0.6, 0.09, 0.95
 LOWEST = 0.003  # for the mean: below it nothing is left to decide
 ROUNDING = 0.3  # of a step, the standard deviation of rounding: the level of noise that it is taken for
 # For the mean fresh noise at every level, which draws that spread too little; for a draw a second-order chain with
@@ -240,6 +242,17 @@ def _highest(fault: Fault) -> float:
     if isinstance(fault, Noisy):
         return float(fault.profile.max())
     return HIGHEST[fault.kind]
+
+
+def share_beside_sparse(fault: Fault, gain: float) -> float:
+    """Share of the chain or call in its mean with the consistent sparse signal; gain: to the working level.
+
+    The finer the steps, the less sparsity adds: the error is then noise, which the priors know.
+    """
+    if not isinstance(fault, Rounded):
+        return CLIP_SHARE
+    bits = 1 - math.log2(fault.step * gain)
+    return min(MOST_SHARE, max(QUANTISE_SHARE, QUANTISE_SHARE + MORE_A_BIT * (bits - 4)))
 
 
 def _best(prior: ModelCard, family: str, name: str, sign: int = 1) -> tuple[ModelCard, Path] | None:

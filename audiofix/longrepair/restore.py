@@ -27,7 +27,7 @@ from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around, report_of
 from audiofix.runtime.checkpoint import Reached
 from audiofix.runtime.ranks import pieces
 from audiofix.runtime.stores import Memory, Store, on_disk
-from audiofix.tools import SHARES, Tools, ladder_for, prepare_tools
+from audiofix.tools import Tools, ladder_for, prepare_tools, share_beside_sparse
 from audiofix.types import Audio
 
 JUDGED = 7.0  # s from the middle that are held against what the prior knows; 5 of them are
@@ -106,13 +106,13 @@ def restore_file(
     }  # fmt: skip
     if not place.ranks.first:
         return LongRepair(audio, None, [], {})
-    changes = Changes()
+    changes, share = Changes(), share_beside_sparse(faults[0], gain)
 
     def together(start: int, stop: int) -> Tensor:
         each = [one.read(start, stop)[:, 0] for one in drawn]
         result = torch.stack(each).mean(dim=0) if tools.mean and len(each) > 1 else each[0]
         if sparse is not None:
-            result = torch.lerp(sparse.read(start, stop)[:, 0], result, SHARES[faults[0].kind])
+            result = torch.lerp(sparse.read(start, stop)[:, 0], result, share)
         here, seen = [within(fault, start, stop) for fault in faults], y.read(start, stop)[:, 0]
         result = exact(result, seen, rate, here)
         changes.add(result, seen, finite.read(start, stop)[:, 0], here)
