@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import longfile, output, show, targets
-from audiofix.cli.formats import format_aimed_at, format_notes, name_as_wanted
+from audiofix.cli import longfile, restored, targets
+from audiofix.cli.restored import Outcome
 from audiofix.errors import InputError, OutputError, SettingError
 
 if TYPE_CHECKING:
     from audiofix.cli.repair import Job
-    from audiofix.longrepair.restore import LongRepair
-    from audiofix.resolve import Resolved
-    from audiofix.runtime.stores import Store
     from audiofix.types import Audio
 
 SHARE = 0.4  # of the memory that what a run keeps may take
@@ -87,20 +82,11 @@ def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> di
             )
             if not where.ranks.first:
                 return None
-            report = {**result.report, "task": job.task, "evidence": resolved.evidence}
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            report["input"] |= {"path": str(path), "sha256": sha256}
-            report["scores"] = None
-            _write(audio, result, resolved, place, given, job, report)
+            assert result.result is not None
+            outcome = Outcome(result.audio, result.result, result.draws, result.report)
+            report = restored.save(path, audio, outcome, resolved, place, given, job)
     longfile.forget(place)
-    if job.stage is not None:
-        return report
-    if job.as_json:
-        show.say(output.dump_json(report))
-    else:
-        show.restoration(report)
-    return report
+    return restored.told(report, job)
 
 
 @contextlib.contextmanager
@@ -127,60 +113,3 @@ def _scratch(place: Path, audio: Audio, job: Job) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             for parent in missing:  # those that hold results refuse to go
                 parent.rmdir()
-
-
-def _write(
-    audio: Audio, result: LongRepair, resolved: Resolved, place: Path, given: Sequence[Path], job: Job,
-    report: dict[str, Any],
-) -> None:  # fmt: skip
-    """The restored file, its draws and the report; what was written is added to that."""
-    from audiofix.audio.disk import all_or_none, write_bytes_atomically
-
-    assert result.result is not None
-    home: contextlib.AbstractContextManager[Path]
-    home = all_or_none(place.parent, lambda: output.earlier_files(place, given))
-    if job.stage is not None:
-        report["batch"] = job.stage.stamp
-        job.stage.part.mkdir(parents=True)
-        home = contextlib.nullcontext(job.stage.part)
-    like, files = format_aimed_at(result.audio, resolved), {}
-    with home as part:
-        names = ["restored", *(f"draw {number}" for number, _ in enumerate(result.draws, 1))]
-        stems = [place.stem, *(f"{place.stem}.draw{number}" for number, _ in enumerate(result.draws, 1))]
-        for name, stem, store in zip(names, stems, [result.result, *result.draws], strict=True):
-            file, formats, peak = _written(store, like, stem, place, part)
-            files[name] = str(place.parent / file)
-            if name == "restored":
-                report["output"] = {"files": files, "container": formats[0], "subtype": formats[1]}
-                report["notes"] += format_notes(audio, result.audio, formats, place, Path(files[name]), peak)
-        files["report"] = str(place.parent / f"{place.stem}.report.json")
-        text = output.dump_json(report, indent=2) + "\n"
-        write_bytes_atomically(part / f"{place.stem}.report.json", text.encode())
-
-
-def _written(
-    store: Store, like: Audio, stem: str, place: Path, part: Path
-) -> tuple[str, tuple[str, str], float]:
-    """Write a store; the file's name, container and subtype, and the peak."""
-    from audiofix.audio.files import output_format, peak_of, quantise
-    from audiofix.audio.streaming import BLOCK, Sink
-    from audiofix.runtime.ranks import pieces
-
-    spans = list(pieces(0, store.stop, BLOCK))
-    loudest = counted = 0.0
-    for span in spans:
-        samples = store.read(*span)[:, 0]
-        if not samples.isfinite().all():
-            raise OutputError(f"{place} was not written: the result is not finite (NaN); give another --seed")
-        loudest = max(loudest, float(samples.abs().max()))
-        counted = max(counted, peak_of(samples, like.subtype))
-    container, subtype, suffix = output_format(like, counted)
-    name = name_as_wanted(stem, place, suffix)
-    as_file = dataclasses.replace(like, container=container, subtype=subtype)
-    sink = Sink(part / name, as_file, container, subtype)
-    try:
-        for span in spans:
-            sink.write(quantise(store.read(*span)[:, 0], subtype))
-    finally:
-        sink.close()
-    return name, (container, subtype), loudest

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import longrepair, many, output, show, targets
-from audiofix.cli.formats import format_aimed_at, format_notes, name_as_wanted
+from audiofix.cli import longrepair, many, output, restored, show, targets
+from audiofix.cli.restored import Outcome
 from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
 from audiofix.errors import SettingError
@@ -88,19 +87,8 @@ def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dic
 
     with show.progress_bar(path.name) if job.stage is None else contextlib.nullcontext() as progress:
         result = restore(audio, resolved.faults, **job.settings, progress=progress)
-    report = {**result.report, "task": job.task, "evidence": resolved.evidence}
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    report["input"] |= {"path": str(path), "sha256": sha256}
-    report["scores"] = _scores(audio, result.audio, clean)
-    _write(audio, result, resolved, place, given, clean, job, report)
-    if job.stage is not None:
-        return report
-    if job.as_json:
-        show.say(output.dump_json(report))
-    else:
-        show.restoration(report)
-    return report
+    outcome = _outcome(audio, result, resolved, clean, job)
+    return restored.told(restored.save(path, audio, outcome, resolved, place, given, job), job)
 
 
 def resolved_for(audio: Audio, path: Path, job: Job, look: Look | None = None) -> Resolved | None:
@@ -212,70 +200,43 @@ def _scores(audio: Audio, after: Audio, clean: Audio | None) -> dict[str, Any] |
     return against_reference(audio, after, clean)
 
 
-def _write(
-    audio: Audio, result: Repair, resolved: Resolved, place: Path, given: Sequence[Path], clean: Audio | None,
-    job: Job, report: dict[str, Any],
-) -> None:  # fmt: skip
-    """The restored file, its draws, baseline and picture, and the report; what was written is added to that."""
-    from audiofix.audio.disk import all_or_none, write_bytes_atomically
-    from audiofix.audio.files import output_format, peak_of, quantise, write_audio
+def _outcome(audio: Audio, result: Repair, resolved: Resolved, clean: Audio | None, job: Job) -> Outcome:
+    """What is to be written of a recording that was restored in memory."""
+    from audiofix.runtime.stores import Memory
 
-    restored = result.audio
-    home: contextlib.AbstractContextManager[Path]
-    home = all_or_none(place.parent, lambda: output.earlier_files(place, given))
-    if job.stage is not None:
-        report["batch"] = job.stage.stamp
-        job.stage.part.mkdir(parents=True)
-        home = contextlib.nullcontext(job.stage.part)
-    like = format_aimed_at(restored, resolved)
-    base = None
+    after = result.audio
+    report, base = result.report, None
     if job.compare:
         from audiofix.compare import METHODS, classical
 
         faults = _faults_at(resolved, result, audio)
-        samples = classical(_at(audio, restored), restored.sample_rate, faults)
-        base = dataclasses.replace(restored, samples=samples)
+        base = dataclasses.replace(after, samples=classical(_at(audio, after), after.sample_rate, faults))
         method = ", ".join(dict.fromkeys(METHODS[fault.kind] for fault in faults))
-        report["baseline"] = {"method": method, "scores": _scores(audio, base, clean)}
+        report = {**report, "baseline": {"method": method, "scores": _scores(audio, base, clean)}}
 
-    files: dict[str, str] = {}
+    def picture(file: Path) -> None:
+        from audiofix.cli.picture import save_restoration
 
-    def written(one: Audio, stem: str, part: Path) -> str:
-        container, subtype, suffix = output_format(like, peak_of(one.samples, like.subtype))
-        name = name_as_wanted(stem, place, suffix)
-        samples = quantise(one.samples, subtype)
-        as_file = dataclasses.replace(one, samples=samples, container=container, subtype=subtype)
-        write_audio(part / name, as_file)
-        return str(place.parent / name)
+        save_restoration(file, _at(audio, after), after.samples, after.sample_rate)
 
-    with home as part:
-        files["restored"] = written(restored, place.stem, part)
-        for number, draw in enumerate(result.draws, 1):
-            files[f"draw {number}"] = written(draw, f"{place.stem}.draw{number}", part)
-        if base is not None:
-            files["baseline"] = written(base, f"{place.stem}.baseline", part)
-        if job.plot:
-            from audiofix.cli.picture import save_restoration
-
-            picture = f"{place.stem}.png"
-            files["picture"] = str(place.parent / picture)
-            save_restoration(part / picture, _at(audio, restored), restored.samples, restored.sample_rate)
-        files["report"] = str(place.parent / f"{place.stem}.report.json")
-        container, subtype, _ = output_format(like, peak_of(restored.samples, like.subtype))
-        peak, file = float(restored.samples.abs().max()), Path(files["restored"])
-        report["notes"] += format_notes(audio, restored, (container, subtype), place, file, peak)
-        report["output"] = {"files": files, "container": container, "subtype": subtype}
-        text = output.dump_json(report, indent=2) + "\n"
-        write_bytes_atomically(part / f"{place.stem}.report.json", text.encode())
+    return Outcome(
+        after,
+        Memory(after.samples[:, None]),
+        [Memory(draw.samples[:, None]) for draw in result.draws],
+        report,
+        _scores(audio, after, clean),
+        None if base is None else Memory(base.samples[:, None]),
+        picture if job.plot else None,
+    )
 
 
-def _at(audio: Audio, restored: Audio) -> Any:
+def _at(audio: Audio, after: Audio) -> Any:
     """The recording at the result's rate, finite."""
     import torch
 
     from audiofix.audio.resample import resample
 
-    return resample(torch.nan_to_num(audio.samples), audio.sample_rate, restored.sample_rate, restored.length)
+    return resample(torch.nan_to_num(audio.samples), audio.sample_rate, after.sample_rate, after.length)
 
 
 def _faults_at(resolved: Resolved, result: Repair, audio: Audio) -> list[Any]:
