@@ -20,6 +20,16 @@ METHODS = {
 }
 
 
+def faults_at(faults: Sequence[Fault], rate: int, to_rate: int) -> list[Fault]:
+    """Faults of a recording at the result's rate: a higher rate lacks its upper band."""
+    return list(faults) if to_rate == rate else [LostBand(rate / 2)]
+
+
+def methods_for(faults: Sequence[Fault]) -> str:
+    """Names of the methods that these faults take."""
+    return ", ".join(dict.fromkeys(METHODS[fault.kind] for fault in faults))
+
+
 def classical(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> Tensor:
     """(channel, time) restored fault by fault, the last one first, by the methods in METHODS."""
     from audiofix.baselines.denoising import wiener

@@ -48,16 +48,25 @@ def spectral_replication(x: Floats, sample_rate: float, cutoff_hz: float) -> Flo
     rounding of its dtype. Returns (time,) of that dtype. A cutoff at half the rate or more changes nothing.
     Raises SettingError for a cutoff below 8/1024 of the rate.
     """
+    copies = copied(mono(x), sample_rate, cutoff_hz)
+    if copies is None:
+        return x.copy()
+    upper = rfftfreq(len(x), 1 / sample_rate) >= cutoff_hz
+    return irfft(np.where(upper, rfft(copies), rfft(mono(x))), len(x)).astype(x.dtype)
+
+
+def copied(x: Signal, sample_rate: float, cutoff_hz: float) -> Signal | None:
+    """The copies alone, (time,), right from the cutoff on, of which a sample depends on FRAME around it.
+
+    Frames are counted from the start of x. None where there is nothing to fill. Raises as `spectral_replication`.
+    """
     below = int(cutoff_hz / sample_rate * FRAME)
     if below < LEAST_BINS:
         lowest = sample_rate * LEAST_BINS / FRAME
         raise SettingError(f"the cutoff is {cutoff_hz:g} Hz; at {sample_rate:g} Hz give {lowest:g} or more")
-    signal = mono(x)
     if below > FRAME // 2 or len(x) == 0:
-        return x.copy()
+        return None
     window = np.sqrt(hann(FRAME))
-    spectra = rfft(split(signal, FRAME, HOP) * window, axis=1)
+    spectra = rfft(split(x, FRAME, HOP) * window, axis=1)
     frames = irfft(replicated(spectra, below), FRAME, axis=1) * window
-    copies = join(frames, HOP, len(x)) / (FRAME / HOP / 2)
-    upper = rfftfreq(len(x), 1 / sample_rate) >= cutoff_hz
-    return irfft(np.where(upper, rfft(copies), rfft(signal)), len(x)).astype(x.dtype)
+    return join(frames, HOP, len(x)) / (FRAME / HOP / 2)

@@ -15,6 +15,7 @@ from audiofix.errors import InputError, OutputError, SettingError
 
 if TYPE_CHECKING:
     from audiofix.cli.repair import Job
+    from audiofix.longrepair.restore import LongRepair
     from audiofix.types import Audio
 
 SHARE = 0.4  # of the memory that what a run keeps may take
@@ -27,20 +28,11 @@ def wanted(path: Path, job: Job) -> bool:
 
     Raises SettingError where other options forbid it.
     """
-    whole = [
-        option
-        for given, option in (
-            (job.reference, "--reference"),
-            (job.plot, "--plot"),
-            (job.compare, "--compare"),
-        )
-        if given
-    ]
     if job.scale.asked:
-        if whole:
+        if job.reference:
             raise SettingError(
-                f"{whole[0]} needs the whole of {path} in memory; leave out {whole[0]}, or --memory, --resume and "
-                "--save-every"
+                f"--reference needs the whole of {path} in memory; leave out --reference, or --memory, --resume, "
+                "--save-every and --devices"
             )
         return True
     from audiofix.audio.streaming import outline
@@ -49,11 +41,11 @@ def wanted(path: Path, job: Job) -> bool:
         audio = outline(path)
     except InputError:
         return False  # said when it is read, or a format that can only be read whole
-    return not whole and HELD * audio.channels * audio.length > SHARE * longfile.memory_there()
+    return not job.reference and HELD * audio.channels * audio.length > SHARE * longfile.memory_there()
 
 
 def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> dict[str, Any] | None:
-    """As the command does with what fits into memory; without a baseline and figures, which take the whole."""
+    """As the command does with what fits into memory; without figures, which take the whole."""
     from audiofix.audio.streaming import outline
     from audiofix.cli.repair import resolved_for
     from audiofix.longrepair.finding import look_from
@@ -63,7 +55,7 @@ def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> di
 
     audio = outline(path)
     refuse_short(audio)
-    targets.check_before(place, given, audio, job.overwrite, (), job.stage is None)
+    targets.check_before(place, given, audio, job.overwrite, job.beside, job.stage is None)
     keep_freed_memory()
     with _scratch(place, audio, job) as scratch:
         with look_from(path, audio, scratch) as look:
@@ -78,15 +70,30 @@ def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> di
                 memory=job.scale.memory,
                 place=where,
                 progress=progress,
+                compare=job.compare,
                 **job.settings,
             )
             if not where.ranks.first:
                 return None
-            assert result.result is not None
-            outcome = Outcome(result.audio, result.result, result.draws, result.report)
+            outcome = _outcome(result, job)
             report = restored.save(path, audio, outcome, resolved, place, given, job)
     longfile.forget(place)
     return restored.told(report, job)
+
+
+def _outcome(result: LongRepair, job: Job) -> Outcome:
+    """What is to be written of a recording that was restored from the disk."""
+    before, after = result.before, result.result
+    assert before is not None
+    assert after is not None
+
+    def picture(file: Path) -> None:
+        from audiofix.cli.picture import save_restoration
+
+        save_restoration(file, before, after, result.audio.sample_rate)
+
+    plotted = picture if job.plot else None
+    return Outcome(result.audio, after, result.draws, result.report, None, result.baseline, plotted)
 
 
 @contextlib.contextmanager
@@ -97,8 +104,8 @@ def _scratch(place: Path, audio: Audio, job: Job) -> Iterator[Path]:
     rate = job.settings.get("to_rate") or audio.sample_rate
     length = -(-audio.length * rate // audio.sample_rate)
     missing = [parent for parent in place.parents if not parent.exists()]
-    size = 4 * audio.channels * length * (STORES + 3 * (job.settings["draws"] or 1))
-    check_space(place.parent, size)
+    size = 4 * audio.channels * length * (STORES + 3 * (job.settings["draws"] or 1) + 4 * job.compare)
+    check_space(place.parent, size * (job.scale.ranks.size if job.scale.ranks else 1))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".audiofix-", suffix=".part", dir=place.parent))

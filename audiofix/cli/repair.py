@@ -13,6 +13,7 @@ from audiofix.cli import longrepair, many, output, restored, show, targets
 from audiofix.cli.restored import Outcome
 from audiofix.cli.scaling import Scale
 from audiofix.cli.several import for_each
+from audiofix.cli.together import refuse_sharing, together
 from audiofix.errors import SettingError
 from audiofix.faultlist import Wanted
 
@@ -46,12 +47,24 @@ class Job:
     stage: many.Stage | None = None
     scale: Scale = dataclasses.field(default_factory=Scale)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether this process prints. One of many files is told elsewhere, a shared one by the first process."""
+        return self.stage is None and (self.scale.ranks is None or self.scale.ranks.first)
+
+    @property
+    def beside(self) -> list[str]:
+        """Ends of the names of what is written beside the result."""
+        base = [f".baseline{suffix}" for suffix in sorted(targets.SUFFIXES)] if self.compare else []
+        return [*([".png"] if self.plot else []), *base]
+
 
 def run(paths: Sequence[Path], job: Job) -> None:
     """Restore files and folders of files. Raises the error of the only file, or one that names all that failed."""
     if job.wish and job.wish.wanted(paths):
         from audiofix.cli.works import Restoring
 
+        refuse_sharing(job)
         many.run(paths, Restoring(job), job.wish)
         return
     files = targets.audio_files(paths)
@@ -59,7 +72,8 @@ def run(paths: Sequence[Path], job: Job) -> None:
     if job.reference and len(files) > 1:
         raise SettingError(f"--reference is for one file and {len(files)} are given; give one at a time")
     given = [*files, *(file for file in (job.reference, job.gaps_file, job.noise_profile) if file)]
-    for_each(files, lambda path: restore_one(path, places[path], given, job), job.dry_run)
+    with together(job) as own:
+        for_each(files, lambda path: restore_one(path, places[path], given, own), job.dry_run)
 
 
 def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dict[str, Any] | None:
@@ -75,9 +89,7 @@ def restore_one(path: Path, place: Path, given: Sequence[Path], job: Job) -> dic
     resolved = resolved_for(audio, path, job)
     if resolved is None:
         return None
-    more = [".png"] if job.plot else []
-    more += [f".baseline{suffix}" for suffix in sorted(targets.SUFFIXES)] if job.compare else []
-    targets.check_before(place, given, audio, job.overwrite, more, job.stage is None)
+    targets.check_before(place, given, audio, job.overwrite, job.beside, job.stage is None)
     clean = _reference(audio, job)
     keep_freed_memory()
     if job.dry_run:
@@ -101,7 +113,7 @@ def resolved_for(audio: Audio, path: Path, job: Job, look: Look | None = None) -
     if job.wanted is None:
         wanted, resolved = examine(audio, look)
         listed = " | ".join(one.kind for one in wanted)
-        if job.stage is None and not job.as_json:
+        if job.speaks and not job.as_json:
             for line in resolved.evidence:
                 show.say(f"{path.name}: {line}")
         if not wanted:
@@ -118,7 +130,7 @@ def resolved_for(audio: Audio, path: Path, job: Job, look: Look | None = None) -
             return None
         return resolved
     resolved = resolve(job.wanted, audio, _spans(audio, job), _profile(audio, job), look)
-    if job.stage is None and not job.as_json:
+    if job.speaks and not job.as_json:
         for line in resolved.evidence:
             show.say(f"{path.name}: {line}")
     if not resolved.faults and job.settings.get("to_rate") is None:
@@ -129,9 +141,10 @@ def resolved_for(audio: Audio, path: Path, job: Job, look: Look | None = None) -
 
 def _leave(path: Path, job: Job, resolved: Resolved, why: str) -> None:
     """Say that nothing was written, and why: a line of text or of JSON."""
-    if not job.as_json or job.stage is not None:
-        if job.stage is None:
-            show.say(f"{path.name}: {why}")
+    if not job.speaks:
+        return
+    if not job.as_json:
+        show.say(f"{path.name}: {why}")
         return
     found: dict[str, Any] = {"task": job.task, "input": {"path": path}, "faults": [], "output": None}
     show.say(output.dump_json({**found, "evidence": resolved.evidence, "notes": [why]}))
@@ -207,17 +220,18 @@ def _outcome(audio: Audio, result: Repair, resolved: Resolved, clean: Audio | No
     after = result.audio
     report, base = result.report, None
     if job.compare:
-        from audiofix.compare import METHODS, classical
+        from audiofix.compare import classical, faults_at, methods_for
 
-        faults = _faults_at(resolved, result, audio)
+        faults = faults_at(resolved.faults, audio.sample_rate, after.sample_rate)
         base = dataclasses.replace(after, samples=classical(_at(audio, after), after.sample_rate, faults))
-        method = ", ".join(dict.fromkeys(METHODS[fault.kind] for fault in faults))
-        report = {**report, "baseline": {"method": method, "scores": _scores(audio, base, clean)}}
+        scores = _scores(audio, base, clean)
+        report = {**report, "baseline": {"method": methods_for(faults), "scores": scores}}
 
     def picture(file: Path) -> None:
         from audiofix.cli.picture import save_restoration
 
-        save_restoration(file, _at(audio, after), after.samples, after.sample_rate)
+        before = Memory(_at(audio, after)[:, None])
+        save_restoration(file, before, Memory(after.samples[:, None]), after.sample_rate)
 
     return Outcome(
         after,
@@ -236,13 +250,5 @@ def _at(audio: Audio, after: Audio) -> Any:
 
     from audiofix.audio.resample import resample
 
-    return resample(torch.nan_to_num(audio.samples), audio.sample_rate, after.sample_rate, after.length)
-
-
-def _faults_at(resolved: Resolved, result: Repair, audio: Audio) -> list[Any]:
-    """Faults at the result's rate: a higher rate lacks its upper band."""
-    from audiofix.damages import LostBand
-
-    if result.audio.sample_rate == audio.sample_rate:
-        return list(resolved.faults)
-    return [LostBand(audio.sample_rate / 2)]
+    finite = torch.nan_to_num(audio.samples, posinf=0.0, neginf=0.0)
+    return resample(finite, audio.sample_rate, after.sample_rate, after.length)

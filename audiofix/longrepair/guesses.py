@@ -23,42 +23,53 @@ from audiofix.guesses import (
 from audiofix.longrepair.lengths import STRETCH, at_rate
 from audiofix.operators.autoregression import fill_from_nearby, nearby
 from audiofix.operators.gap import FILL_ROUNDS
-from audiofix.runtime.ranks import pieces
+from audiofix.runtime.ranks import Ranks, pieces
 from audiofix.runtime.stores import MakeStore, Store
 
 # Samples on each side of a stretch that a spline is laid through. What is 64 reliable samples further on changes
 # it by 2^-64: its equations are dominated by their diagonal twice over.
 SPLINED = 1 << 14
+PARTS = 8  # of a stretch, for processes that share it: a power of two
 EXCERPT_SECONDS = 10.0  # that tell what sounds; 8 of them are looked at
 SILENT = 1e-6  # amplitude
 
+ReadRow = Callable[[int, int], NDArray[np.float64]]
+Rows = Iterator[NDArray[np.float64]]
 
-def first_guess(y: Store, rate: int, faults: Sequence[Fault], make: MakeStore) -> Store:
-    """As `guesses.first_guess` of (channel, 1, time); y itself where nothing is to guess."""
+
+def first_guess(
+    y: Store, rate: int, faults: Sequence[Fault], make: MakeStore, ranks: Ranks | None = None
+) -> Store:
+    """As `guesses.first_guess` of (channel, 1, time), all of it in each process; y itself where all is known."""
     guess = y
     spans = sorted(span for fault in faults if isinstance(fault, LostSamples) for span in fault.spans)
     if spans:
-        guess = make((len(y.read(0, 0)), 1), 0, y.stop)
-        for start, stop in pieces(0, y.stop, STRETCH):
-            guess.write(start, y.read(start, stop))
-        for (start, _), samples in zip(spans, fills(y, spans, fill_order(rate)), strict=True):
-            guess.write(start, samples)
+        guess = copy_of(y, make)
+        (ranks or Ranks()).shared(spans, lambda place: fill(y, spans, place, fill_order(rate)), guess)
     for fault in faults:
         if isinstance(fault, Cut):
             guess = _splined(guess, fault, make)
     return guess
 
 
-def fills(y: Store, spans: Sequence[tuple[int, int]], order: int) -> Iterator[Tensor]:
-    """What autoregression puts into each gap, (channel, 1, time), as `fill_from_nearby` of the whole does."""
-    for place, (start, stop) in enumerate(spans):
-        left, right = nearby(spans, place, y.stop, order)
-        lost = [(start - left, stop - left)]
-        rows = [
-            fill_from_nearby(row[0].double().numpy(), lost, order, FILL_ROUNDS)[start - left : stop - left]
-            for row in y.read(left, right)
-        ]
-        yield torch.from_numpy(np.stack(rows)).float()[:, None]
+def copy_of(y: Store, make: MakeStore) -> Store:
+    """The same samples, to be written to."""
+    copy = make((len(y.read(0, 0)), 1), 0, y.stop)
+    for start, stop in pieces(0, y.stop, STRETCH):
+        copy.write(start, y.read(start, stop))
+    return copy
+
+
+def fill(y: Store, spans: Sequence[tuple[int, int]], place: int, order: int) -> Tensor:
+    """What autoregression puts into a gap, (channel, 1, time), as `fill_from_nearby` of the whole does."""
+    start, stop = spans[place]
+    left, right = nearby(spans, place, y.stop, order)
+    lost = [(start - left, stop - left)]
+    rows = [
+        fill_from_nearby(row[0].double().numpy(), lost, order, FILL_ROUNDS)[start - left : stop - left]
+        for row in y.read(left, right)
+    ]
+    return torch.from_numpy(np.stack(rows)).float()[:, None]
 
 
 def _splined(guess: Store, fault: Cut, make: MakeStore) -> Store:
@@ -72,18 +83,28 @@ def _splined(guess: Store, fault: Cut, make: MakeStore) -> Store:
     return result
 
 
-def sparse(y: Store, rate: int, faults: Sequence[Fault], make: MakeStore) -> Store | None:
-    """As `guesses.sparse_guess` of (channel, 1, time), the very same: frames are counted from the file's start."""
+def sparse(
+    y: Store, rate: int, faults: Sequence[Fault], make: MakeStore, ranks: Ranks | None = None
+) -> Store | None:
+    """As `guesses.sparse_guess` of (channel, 1, time), the very same: frames are counted from the file's start.
+
+    Several processes share the stretches, and each has all of the result.
+    """
     fault = faults[0] if len(faults) == 1 else None
     if not isinstance(fault, Cut | Rounded):
         return None
-    frame = sparse_settings(fault, rate).frame
+    frame, ranks = sparse_settings(fault, rate).frame, ranks or Ranks()
+    spans = list(pieces(0, y.stop, STRETCH if ranks.size == 1 else max(frame, STRETCH // PARTS)))
     result = make((len(y.read(0, 0)), 1), 0, y.stop)
-    for start, stop in pieces(0, y.stop, STRETCH):
+
+    def work(index: int) -> Tensor:
+        start, stop = spans[index]
         left, right = max(0, start - frame), min(y.stop, stop + frame)
         found = sparse_guess(y.read(left, right)[:, 0], rate, faults)
-        if found is not None:
-            result.write(start, found[:, None, start - left : stop - left])
+        assert found is not None
+        return found[:, None, start - left : stop - left]
+
+    ranks.shared(spans, work, result)
     return result
 
 
@@ -93,18 +114,21 @@ def without_noise(wave: Store, rate: int, faults: Sequence[Fault], make: MakeSto
     if profile is None:
         return wave
     known = profile.double().numpy() if len(profile) > 1 else float(profile[0])
+    return in_order(
+        wave, make, lambda read, time: wiener_in_order(read, time, known, noise_frame(rate), STRETCH)
+    )
+
+
+def in_order(wave: Store, make: MakeStore, work: Callable[[ReadRow, int], Rows]) -> Store:
+    """What `work` makes of each channel of (channel, 1, time), stretch after stretch."""
     channels = len(wave.read(0, 0))
     result = make((channels, 1), 0, wave.stop)
 
-    def reads(channel: int) -> Callable[[int, int], NDArray[np.float64]]:
-        def read(start: int, stop: int) -> NDArray[np.float64]:
-            return wave.read(start, stop)[channel, 0].double().numpy()
+    def reads(channel: int) -> ReadRow:
+        return lambda start, stop: wave.read(start, stop)[channel, 0].double().numpy()
 
-        return read
-
-    rows = [wiener_in_order(reads(c), wave.stop, known, noise_frame(rate), STRETCH) for c in range(channels)]
     at = 0
-    for found in zip(*rows, strict=True):
+    for found in zip(*[work(reads(channel), wave.stop) for channel in range(channels)], strict=True):
         result.write(at, torch.from_numpy(np.stack(found))[:, None].float())
         at += len(found[0])
     return result

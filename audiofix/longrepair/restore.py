@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from audiofix.audio.streaming import blocks, outline, resampled
+from audiofix.compare import faults_at, methods_for
 from audiofix.damages import Fault, LostSamples, within
 from audiofix.drawing import Place
 from audiofix.effect import Changes, exact
 from audiofix.errors import SettingError
 from audiofix.longrepair import guesses
+from audiofix.longrepair.baseline import baseline
 from audiofix.longrepair.lengths import STRETCH, Part, filled
 from audiofix.longrepair.memory import SHORT, section_for, short_chunks
 from audiofix.longrepair.work import LongWork
@@ -25,12 +27,13 @@ from audiofix.preparing import checked_outline, refuse_lost, refuse_useless
 from audiofix.progress import Progress
 from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around, report_of
 from audiofix.runtime.checkpoint import Reached
-from audiofix.runtime.ranks import pieces
-from audiofix.runtime.stores import Memory, Store, on_disk
+from audiofix.runtime.ranks import Ranks, pieces
+from audiofix.runtime.stores import Store, on_disk
 from audiofix.tools import Tools, ladder_for, prepare_tools, share_beside_sparse
 from audiofix.types import Audio
 
 JUDGED = 7.0  # s from the middle that are held against what the prior knows; 5 of them are
+Span = tuple[int, int]
 WHOLE = 60.0  # s: what lies around gaps is worked on in memory up to this length
 
 
@@ -38,13 +41,16 @@ WHOLE = 60.0  # s: what lies around gaps is worked on in memory up to this lengt
 class LongRepair:
     """A recording restored, on disk: (channel, 1, time) each. `audio` has its format and length, no samples.
 
-    `result` is None in a process that is not the first of several. `draws`: as in `repair.Repair`.
+    `result` is None in a process that is not the first of several. `draws`: as in `repair.Repair`. before: the
+    recording at the result's rate; baseline: what the classical method gives, where that was wanted.
     """
 
     audio: Audio
     result: Store | None
     draws: list[Store]
     report: dict[str, Any]
+    before: Store | None = None
+    baseline: Store | None = None
 
 
 def restore_file(
@@ -63,6 +69,7 @@ def restore_file(
     mean: bool | None = None,
     seed: int = 0,
     device: str = "auto",
+    compare: bool = False,
 ) -> LongRepair:
     """As `repair.restore`, in memory that does not grow with the recording.
 
@@ -71,11 +78,13 @@ def restore_file(
     file, and results differ by what lies within SLOPE of the edge of a band.
 
     scratch: an empty folder for what is worked on; memory: bytes that the process may take, None for sections of a
-    minute. All else as `repair.restore`, and raises what that raises; SettingError also where the memory does not
-    suffice or the prior cannot be cut.
+    minute; compare: whether the classical method is wanted too, whose time is not counted. All else as
+    `repair.restore`, and raises what that raises; SettingError also where the memory does not suffice or the prior
+    cannot be cut.
     """
     began = time.monotonic()
     came = outline(path)
+    named = faults
     audio, faults = checked_outline(came, faults, to_rate, draws, seed)
     rate, make = audio.sample_rate, on_disk(scratch)
     y = _loaded(path, came, audio, faults, make((audio.channels, 1), 0, audio.length))
@@ -90,8 +99,14 @@ def restore_file(
     section = section_for(memory, tools, audio)
     place = replace(place or Place(), section=section, make=make)
     sparse = _sparse(y, rate, faults, place) if tools.sparse else None
+    base, remarks, beside = None, [], faults_at(named, came.sample_rate, rate)
+    if compare:  # now: what it refuses is not found out after hours
+        paused = time.monotonic()
+        base, remarks = baseline(y, rate, beside, make, place.ranks, sparse)
+        began += time.monotonic() - paused
     begun = sparse is not None and faults[0].kind == "clip"
-    finite = sparse if begun and sparse is not None else guesses.first_guess(y, rate, faults, make)
+    guessed = sparse if begun else None
+    finite = guessed or guesses.first_guess(y, rate, faults, make, place.ranks)
     gain = guesses.gain_of(finite, rate, tools.sample_rate)
     schedule = ladder_for(faults, gain, tools)
     work = Work(rate, tools, schedule, gain, seed, progress)
@@ -125,7 +140,10 @@ def restore_file(
     judged = tools.judge(middle * gain, rate)
     report = report_of(audio, faults, tools, schedule, gain, settings, changes.figures(), judged, seconds)
     report["section_seconds"] = section / tools.sample_rate
-    return LongRepair(audio, result, drawn if len(drawn) > 1 else [], report)
+    report["notes"] += remarks
+    if base is not None:
+        report["baseline"] = {"method": methods_for(beside), "scores": None}
+    return LongRepair(audio, result, drawn if len(drawn) > 1 else [], report, y, base)
 
 
 def _loaded(path: Path, came: Audio, audio: Audio, faults: Sequence[Fault], y: Store) -> Store:
@@ -154,9 +172,9 @@ def _sparse(y: Store, rate: int, faults: Sequence[Fault], place: Place) -> Store
         found: Store = place.make((len(y.read(0, 0)), 1), 0, y.stop)
         trail.fill("sparse", found)
         return found
-    sparse = guesses.sparse(y, rate, faults, place.make)
+    sparse = guesses.sparse(y, rate, faults, place.make, place.ranks)
     if trail is not None and sparse is not None and place.ranks.first:
-        trail.save(Reached(0, 0), {"sparse": sparse})
+        replace(trail, ranks=Ranks()).save(Reached(0, 0), {"sparse": sparse})  # all have it, one saves it
     return sparse
 
 
@@ -171,28 +189,41 @@ def _in_short_chunks(tools: Tools) -> Tools:
 
 
 def _in_pieces(y: Store, finite: Store, gaps: Sequence[Fault], long: LongWork) -> list[Store]:
-    """As `repair`: work on what lies around gaps only; all else is y. Long pieces go by way of the disk."""
+    """As `repair`: work on what lies around gaps only; all else is y. Long pieces go by way of the disk.
+
+    Several processes share each long piece, and of the short ones each takes every so many-th.
+    """
     work, make, channels = long.work, long.place.make, len(y.read(0, 0))
     context = round(CONTEXT_SECONDS * work.rate)
     results = [filled(make, (channels, 1), y.stop, y.read) for _ in range(work.tools.draws)]
+    near: list[Span] = []
+    inside: list[list[Span]] = []
     for number, piece in enumerate(pieces_around([g for g in gaps if isinstance(g, LostSamples)], context)):
         first, last = max(0, piece[0][0] - context), min(y.stop, piece[-1][1] + context)
-        inner = LostSamples(tuple((a - first, b - first) for a, b in piece))
-        reads: list[Callable[[int, int], Tensor]]
         if last - first <= WHOLE * work.rate:
-            near = work.draws(y.read(first, last)[:, 0], finite.read(first, last)[:, 0], [inner])
-            reads = [Memory(one[:, None]).read for one in near]
-        else:
-            own = _saving_in(str(number), long.place)
-            there = Part(y, first, last - first), Part(finite, first, last - first)
-            far = replace(long, place=own).draws(*there, [inner])
-            if not long.place.ranks.first:
-                continue
-            reads = [one.read for one in far]
-        for result, read in zip(results, reads, strict=True):
+            near.append((first, last))
+            inside.append(piece)
+            continue
+        own = _saving_in(str(number), long.place)
+        there = Part(y, first, last - first), Part(finite, first, last - first)
+        far = replace(long, place=own).draws(*there, [_within(piece, first)])
+        for result, one in zip(results, far if long.place.ranks.first else [], strict=False):
             for start, stop in piece:
-                result.write(start, read(start - first, stop - first))
+                result.write(start, one.read(start - first, stop - first))
+    for index in range(long.place.ranks.rank, len(near), long.place.ranks.size):
+        first, last = near[index]
+        lost = [_within(inside[index], first)]
+        found = work.draws(y.read(first, last)[:, 0], finite.read(first, last)[:, 0], lost)
+        for result, samples in zip(results, found, strict=True):
+            for start, stop in inside[index]:
+                result.write(start, samples[:, None, start - first : stop - first])
+    for result in results:
+        long.place.ranks.gather(inside, result)
     return results
+
+
+def _within(spans: Sequence[Span], first: int) -> LostSamples:
+    return LostSamples(tuple((start - first, stop - first) for start, stop in spans))
 
 
 def _key(tools: Tools, faults: Sequence[Fault], schedule: object, gain: float, seed: int, y: Store) -> str:

@@ -16,7 +16,7 @@ from audiofix.drawing import Place
 from audiofix.faults.background import background_among
 from audiofix.faults.frames import power_of_parts
 from audiofix.longrepair.damage import Known, known
-from audiofix.longrepair.guesses import fills, without_noise
+from audiofix.longrepair.guesses import fill, without_noise
 from audiofix.longrepair.lengths import Framed, filled, framed_stores, moved, reader
 from audiofix.marching import Ground, Route, Walk, march
 from audiofix.numerics.companding import LINEAR
@@ -149,9 +149,12 @@ class LongWork:
             return torch.cat([begin.read(start, stop).expand(-1, 2, -1), flags], dim=1)
 
         evidence = filled(self.place.make, (channels, 3), begin.stop, outside)
-        both = zip(spans, *(fills(begin, spans, order) for order in tools.fill_orders), strict=True)
-        for (start, _), first, second in both:
-            evidence.write(start, torch.cat([first, second, torch.ones_like(first)], dim=1))
+
+        def inside(place: int) -> Tensor:
+            first, second = (fill(begin, spans, place, order) for order in tools.fill_orders)
+            return torch.cat([first, second, torch.ones_like(first)], dim=1)
+
+        self.place.ranks.shared(spans, inside, evidence)
         ground = self.ground(begin.stop, tools.inpainter.halo, tools.inpainter.grid, 0)
 
         def work(part: Chunk) -> Tensor:

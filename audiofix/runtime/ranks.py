@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -89,6 +89,28 @@ class Ranks:
         with telling_lost_ranks():
             distributed.all_reduce(told, distributed.ReduceOp.MAX)
         return tuple(bool(flag) for flag in told)
+
+    def shared(self, spans: Sequence[Stretch], work: Callable[[int], Tensor], into: Store) -> None:
+        """Fill spans of a store: each process works out every `size`-th of them, and gets those of the others.
+
+        work: (channel, source, stop - start) of the span of an index, the same in whichever process.
+        """
+        for index in range(self.rank, len(spans), self.size):
+            into.write(spans[index][0], work(index))
+        self.gather([[span] for span in spans], into)
+
+    def gather(self, groups: Sequence[Sequence[Stretch]], into: Store) -> None:
+        """Give all processes the spans of a store that one has: group i those of process i modulo `size`."""
+        if self.size == 1:
+            return
+        for index, spans in enumerate(groups):
+            owner = index % self.size
+            for left, right in (piece for span in spans for piece in pieces(*span)):
+                held = into.read(left, right).float().contiguous()
+                with telling_lost_ranks():
+                    distributed.broadcast(held, owner)
+                if owner != self.rank:
+                    into.write(left, held)
 
     def collect(self, store: Store, whole: Store, stretches: Sequence[Stretch]) -> None:
         """Bring every process's stretch into the first one's `whole`; the others' `whole` stays empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiofix.runtime.launch import Company
+from audiofix.runtime.ranks import Ranks
 from tests.cli.conftest import files_under
 from tests.cli.restoring import sound
 from tests.conftest import tiny_card
@@ -31,6 +34,12 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     export_model(tiny_mixer(), tiny_card("tiny-speech", "score", "speech"), folder / "tiny-speech")
     monkeypatch.setenv("AUDIOFIX_MODELS", str(folder))
     return folder
+
+
+@contextlib.contextmanager
+def alone(*_: object):
+    """Two processes are wanted, and this is the first."""
+    yield Company(Ranks(0, 2), "cpu")
 
 
 def file(
@@ -85,13 +94,48 @@ def test_another_rate_and_draws(run, model):
     assert json.loads(result.stdout)["output"]["files"]["draw 2"].endswith("x.draw2.flac")
 
 
-@pytest.mark.parametrize("option", [["--plot"], ["--compare"], ["--reference", "x.wav"]])
-def test_what_takes_the_whole_is_refused(run, model, option):
+@pytest.mark.parametrize("wish", [["--resume"], ["--devices", "cpu,cpu"]])
+def test_what_takes_the_whole_is_refused(run, model, wish, monkeypatch):
     file()
-    result = run("declip", "x.wav", "--level", 0.3, *FAST, "--resume", *option)
+    monkeypatch.setattr("audiofix.runtime.launch.company", alone)
+    result = run("declip", "x.wav", "--level", 0.3, *FAST, *wish, "--reference", "x.wav")
     assert result.exit_code == 2
-    assert f"{option[0]} needs the whole of x.wav in memory; leave out {option[0]}" in result.stderr
+    assert "--reference needs the whole of x.wav in memory; leave out --reference" in result.stderr
     assert not Path("restored").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "method"),
+    [
+        ("declip", ["--level", "0.3"], "consistent sparsity (A-SPADE)"),
+        ("inpaint", ["--gap", "0.0125-0.015"], "autoregression (Janssen)"),
+    ],
+)
+def test_baseline_and_picture_are_those_of_memory(run, model, command, options, method):
+    file()
+    for out, more in (("mem", []), ("disk", ["--memory", "4GB"])):
+        done = run(command, "x.wav", *options, *FAST, *more, "-o", out, "--plot", "--compare")
+        assert done.exit_code == 0, done.stderr
+        assert method in done.stdout
+    files = ["x.baseline.wav", "x.png", "x.report.json", "x.wav"]
+    assert files_under(Path("disk")) == files_under(Path("mem")) == files
+    for name in ("x.wav", "x.baseline.wav", "x.png"):
+        assert Path("disk", name).read_bytes() == Path("mem", name).read_bytes()
+    assert Path("disk/x.wav").read_bytes() != Path("disk/x.baseline.wav").read_bytes()
+    report = json.loads(Path("disk/x.report.json").read_text(encoding="utf-8"))
+    assert report["baseline"] == {"method": method, "scores": None}
+    assert report["output"]["files"]["picture"].endswith("x.png")
+    assert not [note for note in report["notes"] if "baseline" in note]
+    again = run(command, "x.wav", *options, *FAST, "--memory", "4GB", "-o", "disk", "--plot")
+    assert again.exit_code == 7
+
+
+def test_where_the_baseline_is_not_that_of_memory_the_report_says_so(run, model):
+    file(rate=8000)
+    done = run("upsample", "x.wav", "--to", 16000, *FAST, "--memory", "4GB", "--compare")
+    assert done.exit_code == 0, done.stderr
+    assert "note: the baseline's bands were joined by a local filter: within 16 Hz of 4000 Hz" in done.stdout
+    assert soundfile.info("restored/x.baseline.wav").frames == soundfile.info("restored/x.wav").frames == 8000
 
 
 def test_too_little_memory_says_how_much(run, model):
