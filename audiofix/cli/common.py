@@ -10,7 +10,7 @@ from audiofix.cli import options
 from audiofix.cli.longfile import bytes_of
 from audiofix.cli.many import MANY, Many
 from audiofix.cli.repair import Job
-from audiofix.cli.scaling import FROM_DISK, Scale
+from audiofix.cli.scaling import FROM_DISK, RestoringDevices, Scale
 from audiofix.cli.shared import with_options
 from audiofix.faultlist import AUTO, Wanted
 
@@ -22,7 +22,7 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "draws": (options.RestoringDraws, None),
     "mean": (options.Mean, None),
     "seed": (options.Seed, 0),
-    "device": (options.Device, "auto"),
+    "device": (RestoringDevices, "auto"),
     **FROM_DISK,
     "reference": (options.Reference, None),
     "plot": (options.Plot, False),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,15 +100,19 @@ def _outcome(result: LongRepair, job: Job) -> Outcome:
 def _scratch(place: Path, audio: Audio, job: Job) -> Iterator[Path]:
     """A folder beside the result for what is worked on, gone afterwards, as are folders made for it in vain."""
     from audiofix.audio.files import check_space
+    from audiofix.runtime.ranks import Ranks
 
+    ranks = job.scale.ranks or Ranks()
     rate = job.settings.get("to_rate") or audio.sample_rate
     length = -(-audio.length * rate // audio.sample_rate)
     missing = [parent for parent in place.parents if not parent.exists()]
     size = 4 * audio.channels * length * (STORES + 3 * (job.settings["draws"] or 1) + 4 * job.compare)
-    check_space(place.parent, size * (job.scale.ranks.size if job.scale.ranks else 1))
+    check_space(place.parent, size * ranks.size)
+    run = f".audiofix-{ranks.same(secrets.randbits(48)):012x}"
+    folder = place.parent / f"{run}.{ranks.rank}.part"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".audiofix-", suffix=".part", dir=place.parent))
+        folder.mkdir(mode=0o700)
     except OSError as error:
         raise OutputError(
             f"{place.parent} cannot be written to ({error.strerror}); choose another place with -o"
@@ -116,7 +120,8 @@ def _scratch(place: Path, audio: Audio, job: Job) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in place.parent.glob(f"{run}.*.part") if ranks.first else [folder]:
+            shutil.rmtree(left, ignore_errors=True)  # those of processes that were killed too
         with contextlib.suppress(OSError):
             for parent in missing:  # those that hold results refuse to go
                 parent.rmdir()

@@ -24,6 +24,17 @@ Devices = Annotated[
         rich_help_panel=_SCALE,
     ),
 ]
+RestoringDevices = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "--devices",
+        metavar="auto|cpu:4|cuda:0,cuda:1",
+        help="Where to compute; several share the file, by way of the disk. auto: a GPU, else the CPU. Under "
+        "torchrun or srun each process takes one.",
+        rich_help_panel=_SCALE,
+    ),
+]
 GoOn = Annotated[
     bool,
     typer.Option(

@@ -99,7 +99,9 @@ def restore_file(
     section = section_for(memory, tools, audio)
     place = replace(place or Place(), section=section, make=make)
     sparse = _sparse(y, rate, faults, place) if tools.sparse else None
-    base, remarks, beside = None, [], faults_at(named, came.sample_rate, rate)
+    base: Store | None = None
+    remarks: list[str] = []
+    beside = faults_at(named, came.sample_rate, rate)
     if compare:  # now: what it refuses is not found out after hours
         paused = time.monotonic()
         base, remarks = baseline(y, rate, beside, make, place.ranks, sparse)

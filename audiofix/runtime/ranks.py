@@ -90,6 +90,15 @@ class Ranks:
             distributed.all_reduce(told, distributed.ReduceOp.MAX)
         return tuple(bool(flag) for flag in told)
 
+    def same(self, number: int) -> int:
+        """The first process's number, of 62 bits at most, in all."""
+        if self.size == 1:
+            return number
+        told = torch.tensor(number)
+        with telling_lost_ranks():
+            distributed.broadcast(told, 0)
+        return int(told)
+
     def shared(self, spans: Sequence[Stretch], work: Callable[[int], Tensor], into: Store) -> None:
         """Fill spans of a store: each process works out every `size`-th of them, and gets those of the others.
 
