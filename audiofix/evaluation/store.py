@@ -32,23 +32,38 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 
 def read_rows(folder: Path, pattern: str = "results*.jsonl") -> list[Row]:
-    """The rows of all shards, or of the files named so, the last of each key.
+    """The rows of all shards, or of the files named so: one of each key.
 
+    Of copies in several files one is taken that is no failure, of a shard rather than of the whole; what one of
+    them still names of audio that was removed by way of another is left out.
     A line that was cut off is left out. Raises InputError for one that is no result.
     """
     found: dict[Key, Row] = {}
-    for file in sorted(folder.glob(pattern)):
+    copied: set[Key] = set()
+    # results.jsonl holds copies of what the shards had when they were put together: theirs are newer.
+    for file in sorted(folder.glob(pattern), key=lambda file: (file.name != RESULTS, file.name)):
         lines = file.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
-                found[key_of(row)] = row
+                key = key_of(row)
             except (ValueError, KeyError, TypeError) as error:
                 if number < len(lines):
                     raise InputError(
                         f"{file}, line {number} is no result; remove the line, or evaluate into another folder"
                     ) from error
-    return list(found.values())
+                continue
+            copied |= {key} & found.keys()
+            if "error" not in row or "error" in found.get(key, row):  # what failed was tried again
+                found[key] = row
+    return [_with_what_is_there(folder, row) if key in copied else row for key, row in found.items()]
+
+
+def _with_what_is_there(folder: Path, row: Row) -> Row:
+    """A row without the paths of audio that is gone."""
+    named = row.get("files") or {}
+    there = {name: path for name, path in named.items() if (folder / path).is_file()}
+    return row if len(there) == len(named) else {**row, "files": there}
 
 
 def append_rows(file: Path, rows: Iterable[Row]) -> None:

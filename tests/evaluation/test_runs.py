@@ -229,6 +229,47 @@ def test_shards_make_the_whole(plan):
     assert len(rows(plan)) == 4
 
 
+def test_what_failed_in_a_shard_counts_once_it_was_mended(plan, monkeypatch):
+    """The summary in between left a copy of the failure in results.jsonl, which is older than the shard's."""
+    plan = replace(plan, specs=(spec("fails"),))
+    evaluate(plan, "folder", SETTINGS, shard=(1, 2))
+    assert [e["track"] for e in summarised(plan.folder)["errors"]] == ["track 0"]
+    monkeypatch.setattr(stand_ins.Fails, "run", stand_ins.Same.run)
+    assert evaluate(plan, "folder", SETTINGS, shard=(1, 2))["errors"] == []
+    found = summarised(plan.folder)
+    assert found["errors"] == []
+    assert found["systems"]["fails"]["snr"]["n"] == 2
+    assert all(Path(plan.folder, path).is_file() for row in rows(plan) for path in row["files"].values())
+
+
+def test_a_failure_hides_no_result_and_a_shard_is_newer_than_the_whole(tmp_path):
+    def row(track: str, **more: object) -> dict:
+        return {"track": track, "setting": "", "system": "s", **more}
+
+    store.append_rows(tmp_path / "results.1-of-2.jsonl", [row("a", error="x"), row("b", seconds=1)])
+    store.append_rows(tmp_path / "results.jsonl", [row("a", seconds=3), row("b", seconds=2), row("c")])
+    store.append_rows(
+        tmp_path / "results.jsonl", [row("c", error="x"), row("d", error="x"), row("d", seconds=4)]
+    )
+    found = {one["track"]: one.get("seconds") for one in store.read_rows(tmp_path)}
+    assert found == {"a": 3, "b": 1, "c": None, "d": 4}
+    assert not any("error" in one for one in store.read_rows(tmp_path))
+
+
+def test_no_row_names_audio_that_was_removed_by_way_of_another_file(tmp_path):
+    """Shards keep the best and worst of their own, the whole run fewer: the shards' rows still name the others."""
+    plan = made(tmp_path, "separate", ("truth",), 10)
+    for index in (1, 2):
+        evaluate(plan, "folder", SETTINGS, shard=(index, 2))
+    assert sum(bool(row["files"]) for row in store.read_rows(plan.folder)) == 8
+    evaluate(plan, "folder", SETTINGS)
+    more = replace(plan, specs=(spec("same"),))
+    evaluate(more, "folder", SETTINGS)
+    named = [path for row in store.read_rows(plan.folder) for path in row["files"].values()]
+    assert named
+    assert all((plan.folder / path).is_file() for path in named)
+
+
 def test_a_shard_holds_whole_tracks(tmp_path):
     plan = made(tmp_path, "denoise", ("same",), 3, [5, 10])
     shards = [part(plan.items, index, 2) for index in (1, 2)]
