@@ -48,9 +48,10 @@ Systems = Annotated[
                  "several times; `audiofix evaluate systems` lists them."),
 ]  # fmt: skip
 CommandLine = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option("--command", metavar="TEMPLATE", show_default=False, rich_help_panel=_WHAT,
-                 help='Any program as a system, such as "tool {in} {outdir}".'),
+                 help='Any program as a system, such as "tool {in} {outdir}"; NAME=TEMPLATE gives it a name. Can '
+                 "be given several times."),
 ]  # fmt: skip
 StemNames = Annotated[
     str | None,

@@ -28,11 +28,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Spec:
-    """A system as asked for: its name in results, its name in SYSTEMS, and the options of its factory."""
+    """A system as asked for: its name in results, its name in SYSTEMS, and the options of its factory.
+
+    `told`: what its figures depend on and its label does not say. It stands in each row.
+    """
 
     label: str
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ def run_item(plan: Plan, item: Item, systems: Mapping[str, System]) -> list[Row]
     rows = []
     for spec in specs:
         row: Row = {**base, "system": spec.label, "scores": {}, "before": before, "files": files}
+        row |= {"options": dict(spec.told)} if spec.told else {}
         row |= {"seconds": None, "audio_seconds": task.given.seconds, "oracle": systems[spec.label].oracle}
         began = time.perf_counter()
         try:

@@ -305,6 +305,47 @@ def test_any_program_with_names_of_its_own(run, tmp_path):
     assert "no file named piano for the source piano: the tool left rest.wav, vocals.wav" in failed.stderr
 
 
+def test_systems_are_added_to_a_folder_that_began_with_a_program(run, tmp_path):
+    """Two scripts of one interpreter, then a baseline, from a copy of the dataset elsewhere."""
+    trees.folder_tree(tmp_path / "set", 1)
+    for name, gain in (("loud", 2), ("soft", 0.5)):
+        (tmp_path / f"{name}.py").write_text(
+            "import soundfile, sys\nx, rate = soundfile.read(sys.argv[1])\n"
+            f"[soundfile.write(f'{{sys.argv[2]}}/{{n}}.wav', {gain} * x, rate) for n in ('speech', 'piano')]\n"
+        )
+    line = {name: f"{sys.executable} {tmp_path / name}.py {{in}} {{outdir}}" for name in ("loud", "soft")}
+    twice = run("evaluate", "folder", "set", "--command", line["loud"], "--command", line["soft"], *QUICK)
+    assert twice.exit_code == 2
+    assert f"two systems would be called {Path(sys.executable).name}; give them names" in twice.stderr
+    named = [word for name in line for word in ("--command", f"{name}={line[name]}")]
+    first = run("evaluate", "folder", "set", *named, *QUICK)
+    assert first.exit_code == 0, first.stderr
+    assert [row["system"] for row in rows()] == ["loud", "soft"]
+    (tmp_path / "set").rename(tmp_path / "copy")
+    more = run("evaluate", "folder", "copy", "--system", "ratio-mask", *QUICK)
+    assert more.exit_code == 0, more.stderr
+    assert [row["system"] for row in rows()] == ["loud", "soft", "ratio-mask"]
+    assert set(summary()["options"]) == {"loud", "soft"}
+    other = run("evaluate", "folder", "copy", "--command", f"loud={line['soft']}", *QUICK)
+    assert other.exit_code != 0
+    assert "another loud (command" in other.stderr
+    trees.folder_tree(tmp_path / "third", 1, seconds=0.7)
+    other = run("evaluate", "folder", "third", "--system", "ratio-mask", *QUICK)
+    assert "track 0 made of other files" in other.stderr
+
+
+def test_draws_and_priors_are_in_the_name(run, tiny_separator, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    for options in ((), ("--draws", "2"), ("--prior", "tiny-speech,tiny-piano")):
+        result = run(
+            "evaluate", "folder", "set", "--quality", "balanced", "--device", "cpu", *options, *QUICK
+        )
+        assert result.exit_code == 0, result.stderr
+    assert [row["system"] for row in rows()] == [
+        "audiofix balanced", "audiofix balanced, 2 draws", "audiofix balanced, prior tiny-speech,tiny-piano",
+    ]  # fmt: skip
+
+
 def test_a_report_of_what_was_evaluated(run, tmp_path):
     trees.folder_tree(tmp_path / "set")
     run("evaluate", "folder", "set", *SAME, *QUICK)

@@ -143,6 +143,36 @@ def test_other_settings_are_refused(plan):
     assert len(list((plan.folder / "audio" / "truth").iterdir())) == 1
 
 
+def test_a_dataset_is_what_its_tracks_are_made_of_wherever_it_lies(plan):
+    here = {**SETTINGS, "path": "a/set", "tracks": {"track 0": "aa", "track 1": "bb"}}
+    evaluate(replace(plan, items=plan.items[:1]), "folder", here, shard=(1, 2))
+    there = {**here, "path": "/mnt/set", "tracks": {"track 1": "bb", "track 2": "cc"}}
+    evaluate(plan, "folder", there, shard=(2, 2))
+    assert read_summary(plan.folder)["settings"]["tracks"] == {
+        "track 0": "aa",
+        "track 1": "bb",
+        "track 2": "cc",
+    }
+    for other in ({"track 0": "dd"}, {"song": "aa"}):
+        with pytest.raises(OutputError, match=r"results of other settings \(track"):
+            evaluate(plan, "folder", {**here, "tracks": other})
+
+
+def test_another_system_of_the_same_name_is_refused_unless_it_only_failed(plan):
+    def tool(name: str, command: str) -> Plan:
+        return replace(plan, specs=(Spec("tool", f"{HERE}:{name}", told={"command": command}),))
+
+    found = evaluate(tool("fails", "a"), "folder", SETTINGS)
+    assert len(found["errors"]) == 2
+    first = replace(tool("same", "a"), items=plan.items[:2])
+    assert evaluate(first, "folder", SETTINGS)["options"] == {"tool": {"command": "a"}}
+    with pytest.raises(OutputError, match=r"another tool \(command 'a' instead of 'b'\); give"):
+        evaluate(tool("same", "b"), "folder", SETTINGS)
+    failed = replace(plan, folder=plan.folder.with_name("failed"), items=plan.items[:2])
+    evaluate(replace(failed, specs=tool("fails", "a").specs), "folder", SETTINGS)
+    assert evaluate(replace(failed, specs=tool("same", "b").specs), "folder", SETTINGS)["errors"] == []
+
+
 def test_nothing_else_is_removed_or_replaced(plan):
     evaluate(plan, "folder", SETTINGS)
     mine = plan.folder / "audio" / "song.flac"
