@@ -46,6 +46,24 @@ def rows(folder: str = "evaluation") -> list[dict]:
     ]
 
 
+def test_our_models_are_read_once_and_not_in_the_time(run, tiny_separator, tmp_path, monkeypatch):
+    trees.folder_tree(tmp_path / "set", tracks=3)
+    read, build = [], registry._build
+
+    def slow(card, *rest):
+        read.append(card.name)
+        time.sleep(0.5)
+        return build(card, *rest)
+
+    monkeypatch.setattr(registry, "_build", slow)
+    result = run("evaluate", "folder", "set", "--quality", "fast,balanced", "--device", "cpu", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert len(read) == len(set(read)) > 1
+    quick = [row["seconds"] for row in rows() if row["system"] == "audiofix fast"]
+    assert len(quick) == 3
+    assert max(quick) < 0.5
+
+
 def test_a_folder_with_our_own_models(run, tiny_separator, tmp_path):
     trees.folder_tree(tmp_path / "set")
     result = run("evaluate", "folder", "set", "--quality", "fast,balanced", "--device", "cpu", *QUICK)

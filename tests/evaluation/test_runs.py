@@ -219,6 +219,11 @@ def test_no_system_sees_what_another_did(plan):
     assert after["scores"] == alone
 
 
+def test_seconds_are_without_loading(plan):
+    evaluate(replace(plan, specs=(spec("loads"),)), "folder", SETTINGS)
+    assert 0 <= rows(plan)[0]["seconds"] < 0.2  # of at least 0.25 s that it took
+
+
 def test_a_full_disk_ends_the_run(plan, monkeypatch):
     def full(*_: object) -> None:
         raise OutputError("no space left to write it")
