@@ -108,12 +108,24 @@ def report(path: options.Finished = Path("evaluation")) -> None:
 
 
 @app.command("systems")
-def systems() -> None:
-    """List the systems that --system knows."""
-    from audiofix.evaluation.systems.base import SYSTEMS
+def systems(as_json: options.Json = False) -> None:
+    """List the systems that --system knows: tasks, whether they see the answer, whether they are installed."""
+    from dataclasses import asdict
 
-    for name in SYSTEMS:
-        show.say(name)
+    from audiofix.evaluation.systems.listing import listed
+
+    found = listed()
+    if as_json:
+        show.say(dump_json({"systems": [asdict(one) for one in found]}))
+        return
+    rows = [
+        [
+            one.name, ", ".join(one.tasks), "sees the answer" if one.oracle else "",
+            f"no: needs {', '.join(one.missing)}" if one.missing else "yes",
+        ]
+        for one in found
+    ]  # fmt: skip
+    show.table(("system", "tasks", "oracle", "installed"), rows)
 
 
 def _evaluate(
@@ -159,7 +171,11 @@ def _evaluate(
     shard = _shard(common["shard"])
     if common["dry_run"]:
         made(plan)
-        evaluation_table.plan(plan, len(tracks), notes)
+        told = evaluation_table.planned(plan, len(tracks), notes)
+        if common["as_json"]:
+            show.say(dump_json(told))
+        else:
+            evaluation_table.plan(told)
         return
     keep_freed_memory()
     try:

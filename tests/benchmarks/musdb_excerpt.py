@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from audiofix.errors import SettingError
+from audiofix.errors import AudiofixError
 from audiofix.evaluation.systems.base import load_system
 
 METRICS = ("si_sdr", "sdr")
@@ -43,7 +43,7 @@ def installed(systems: list[str]) -> list[str]:
     for name in systems:
         try:
             load_system(name)
-        except SettingError as reason:
+        except AudiofixError as reason:
             print(f"{name} is skipped: {reason}", flush=True)
         else:
             found.append(name)

