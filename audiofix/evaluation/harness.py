@@ -135,8 +135,16 @@ def made(plan: Plan) -> dict[str, System]:
     for spec in plan.specs:
         systems[spec.label] = system = load_system(spec.name, {**spec.options, "kept": kept})
         if plan.kind not in system.kinds:
+            able = sorted(system.kinds)
             raise SettingError(
-                f"{spec.label} cannot do {plan.kind}, only {', '.join(sorted(system.kinds))}; leave it out"
+                f"{spec.label} cannot do {plan.kind}, only {', '.join(able)}; give --task {' or '.join(able)}, or "
+                "leave it out"
+            )
+        real = bool(plan.items) and all(item.track.given for item in plan.items)
+        if real and plan.kind in getattr(system, "told", ()):
+            raise SettingError(
+                f"{spec.label} has to be told what was done to a recording, and of those in the column `given` "
+                "nobody knows; leave it out"
             )
         if check := getattr(system, "check", None):
             separate = plan.kind == "separate"

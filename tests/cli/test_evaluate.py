@@ -115,6 +115,10 @@ def test_a_table_of_real_recordings(run, tiny_restoring, tmp_path):
         10 * np.log10(np.square(clean).sum() / error), abs=0.01
     )
     assert row["scores"] != row["before"]
+    blind = run("evaluate", "folder", "pairs.csv", "--task", "declip", "--system", "a-spade", "-o", "b")
+    assert blind.exit_code == 2
+    assert "a-spade has to be told what was done" in blind.stderr
+    assert not Path("b").exists()
 
 
 def test_musdb(run, tmp_path):

@@ -349,7 +349,9 @@ def test_audio_of_the_best_and_the_worst_is_kept(tmp_path):
 
 def test_a_system_that_cannot(tmp_path):
     plan = made(tmp_path, "denoise", ("fails",))
-    with pytest.raises(SettingError, match="fails cannot do denoise, only separate"):
+    with pytest.raises(
+        SettingError, match="fails cannot do denoise, only separate; give --task separate, or"
+    ):
         evaluate(plan, "folder", SETTINGS)
     with pytest.raises(SettingError, match="no system is named 'gone'"):
         evaluate(replace(plan, specs=(Spec("gone", "gone"),)), "folder", SETTINGS)

@@ -55,8 +55,9 @@ class System(Protocol):
     """Something that separates or restores.
 
     One that cannot do all tasks of its kinds may have a method `check(kind, names)` too, which is called once with
-    the names of `Task.clean` before anything is computed, and raises SettingError. One that reads models when they
-    are asked for may have `loading`, the seconds that it spent on that so far; they do not count.
+    the names of `Task.clean` before anything is computed, and raises SettingError. One that must be told the
+    faults may have `told`, the kinds for which that is so: it is refused where nobody knows them. One that reads
+    models when they are asked for may have `loading`, the seconds spent on that so far; they do not count.
 
     Attributes
     ----------
