@@ -113,7 +113,13 @@ KeepAudio = Annotated[
                  rich_help_panel=_OUT),
 ]  # fmt: skip
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Throw earlier results in the folder away.", rich_help_panel=_OUT)
+    bool,
+    typer.Option(
+        "--overwrite",
+        rich_help_panel=_OUT,
+        help="Throw earlier results in the folder away; with --shard those of its part alone, unless the "
+        "others are of other settings.",
+    ),
 ]
 Json = Annotated[
     bool,

@@ -59,8 +59,8 @@ def evaluate(
         Of the plan itself. What goes wrong with one track is in its row.
     """
     folder, systems = plan.folder, made(plan)  # before anything is written: a name may be wrong
-    settings = _open(folder, settings, notes, overwrite)
     file = folder / (f"results.{shard[0]}-of-{shard[1]}.jsonl" if shard else store.RESULTS)
+    settings = _open(folder, settings, notes, _clear(plan, settings, shard, file.name) if overwrite else None)
     known = _by_key(store.read_rows(folder))
     _refuse_another(plan.specs, known.values(), folder)
     own = _by_key(store.read_rows(folder, file.name)) if shard else known
@@ -141,25 +141,21 @@ def unfamiliar(kind: str, groups: Sequence[Group], specs: Sequence[Spec]) -> lis
 
 
 def _open(
-    folder: Path, settings: Mapping[str, Any], notes: Sequence[str], overwrite: bool
+    folder: Path, settings: Mapping[str, Any], notes: Sequence[str], clear: Callable[[], None] | None
 ) -> Mapping[str, Any]:
-    """Make the folder and leave the settings in it, or see that those that are there are the same; all of them."""
+    """Make the folder and leave the settings in it, or see that those that are there are the same; all of them.
+
+    clear: removes earlier results first; None: they stay.
+    """
     file = folder / store.SUMMARY
-    cleared = overwrite and file.exists()
-    if cleared:
+    cleared = clear is not None and file.exists()
+    if clear is not None and cleared:
         read_summary(folder)  # or it is not ours to remove
-        store.clear(folder)
+        clear()
     wanted = json.loads(json.dumps(settings))
     if file.exists():
         known = read_summary(folder)["settings"]
-        compared = sorted({**known, **wanted}.keys() - {*PLACES, "tracks"})
-        other = [
-            f"{key} {known.get(key)} instead of {wanted.get(key)}"
-            for key in compared
-            if known.get(key) != wanted.get(key)
-        ]
-        other += _other_tracks(known.get("tracks", {}), wanted.get("tracks", {}))
-        if other:
+        if other := _differences(known, wanted):
             raise OutputError(
                 f"{folder} holds results of other settings ({', '.join(other[:3])}); choose another folder "
                 "with -o, or --overwrite"
@@ -172,6 +168,42 @@ def _open(
     text = json.dumps(begun, indent=1, ensure_ascii=False) + "\n"
     write_bytes_atomically(file, text.encode())
     return wanted
+
+
+def _clear(
+    plan: Plan, settings: Mapping[str, Any], shard: tuple[int, int] | None, name: str
+) -> Callable[[], None]:
+    """What --overwrite does: removes all, or of a shard its own where the others' is of the same settings."""
+
+    def clear() -> None:
+        if shard and _of_one_make(plan, settings):
+            store.clear_shard(plan.folder, name, {item.name for item in part(plan.items, *shard)})
+        else:
+            store.clear(plan.folder)
+
+    return clear
+
+
+def _of_one_make(plan: Plan, settings: Mapping[str, Any]) -> bool:
+    """Whether what is in the folder and what is to come may stand together."""
+    try:
+        _refuse_another(plan.specs, store.read_rows(plan.folder), plan.folder)
+    except (InputError, OutputError):
+        return False
+    return not _differences(read_summary(plan.folder)["settings"], json.loads(json.dumps(settings)))
+
+
+def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What of two settings is not the same, in words."""
+    compared = sorted({**known, **wanted}.keys() - {*PLACES, "tracks"})
+    return [
+        *(
+            f"{key} {known.get(key)} instead of {wanted.get(key)}"
+            for key in compared
+            if known.get(key) != wanted.get(key)
+        ),
+        *_other_tracks(known.get("tracks", {}), wanted.get("tracks", {})),
+    ]
 
 
 def _other_tracks(known: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:

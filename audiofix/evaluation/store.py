@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,17 +91,31 @@ def ours(folder: Path) -> list[Path]:
 
 def clear(folder: Path) -> None:
     """Remove the results of an evaluation and the audio that they name, and nothing else."""
-    try:
-        named = {path for row in read_rows(folder) for path in row.get("files", {}).values()}
-    except InputError:  # unreadable results are thrown away; their audio stays
-        named = set()
-    for path in (folder / name for name in named):
-        if (folder / AUDIO).resolve() in path.resolve().parents:
-            path.unlink(missing_ok=True)
-            _remove_empty(path.parent, folder)
+    with contextlib.suppress(InputError):  # unreadable results are thrown away; their audio stays
+        _remove_audio(folder, read_rows(folder))
     for file in ours(folder):
         if not file.is_dir():
             file.unlink(missing_ok=True)
+
+
+def clear_shard(folder: Path, name: str, tracks: Collection[str]) -> None:
+    """Remove a shard's file, what results.jsonl has of its tracks and these, and their audio; no other shard's."""
+    mine = {*tracks, *(row["track"] for row in read_rows(folder, name))}
+    _remove_audio(folder, [row for row in read_rows(folder) if row["track"] in mine])
+    (folder / name).unlink(missing_ok=True)
+    left = [row for row in read_rows(folder, RESULTS) if row["track"] not in mine]
+    if left:
+        write_rows(folder / RESULTS, left)
+    else:
+        (folder / RESULTS).unlink(missing_ok=True)
+
+
+def _remove_audio(folder: Path, rows: Iterable[Row]) -> None:
+    """What rows name in the folder of audio, and nothing elsewhere."""
+    for path in {folder / path for row in rows for path in row.get("files", {}).values()}:
+        if (folder / AUDIO).resolve() in path.resolve().parents:
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, folder)
 
 
 def line_of(row: Row) -> str:

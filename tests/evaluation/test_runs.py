@@ -277,6 +277,25 @@ def test_what_failed_in_a_shard_counts_once_it_was_mended(plan, monkeypatch):
     assert all(Path(plan.folder, path).is_file() for row in rows(plan) for path in row["files"].values())
 
 
+def test_a_shard_throws_its_own_results_away(plan):
+    for index in (1, 2):
+        evaluate(plan, "folder", SETTINGS, shard=(index, 2))
+    summarised(plan.folder)
+    other = (plan.folder / "results.2-of-2.jsonl").read_bytes()
+    told: list[Progress] = []
+    evaluate(plan, "folder", SETTINGS, shard=(1, 2), overwrite=True, progress=told.append)
+    assert told[-1].total == 2  # made again, though summary had put all into results.jsonl
+    assert (plan.folder / "results.2-of-2.jsonl").read_bytes() == other
+    found = summarised(plan.folder)
+    assert found["systems"]["same"]["snr"]["n"] == 4
+    assert all((plan.folder / path).is_file() for row in rows(plan) for path in row["files"].values())
+    evaluate(plan, "folder", {**SETTINGS, "seed": 1}, shard=(1, 2), overwrite=True)
+    assert [row["track"] for row in store.read_rows(plan.folder)] == ["track 0", "track 2"]
+    another = replace(plan, specs=(replace(plan.specs[0], told={"command": "b"}),))
+    evaluate(another, "folder", {**SETTINGS, "seed": 1}, shard=(2, 2), overwrite=True)
+    assert [row["track"] for row in store.read_rows(plan.folder)] == ["track 1", "track 3"]
+
+
 def test_a_failure_hides_no_result_and_a_shard_is_newer_than_the_whole(tmp_path):
     def row(track: str, **more: object) -> dict:
         return {"track": track, "setting": "", "system": "s", **more}
