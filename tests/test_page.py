@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import page
+from tests.benchmarks import musdb_excerpt, page
 
 FIGURES = {"speech": 9.0, "piano": 10.0, "all": 9.5, "worst": -1.25}
 
@@ -52,6 +52,21 @@ def janssen():
     return {"iterations": 5, "rows": rows, "measured": [{"clips": clips}]}
 
 
+def song():
+    def row(what, vocals, rest, oracle=False):
+        scores = {"vocals": {"si_sdr": vocals, "sdr": -1.0}, "drums+bass": {"si_sdr": rest, "sdr": 2.0}}
+        return {"what": what, "oracle": oracle, "seconds_per_audio_second": 0.25, "scores": scores}
+
+    rows = [
+        row("audiofix fast", -3, 1),
+        row("ratio-mask", 9, 9, True),
+        row("mixture", -2, 2),
+        row("spleeter", 4, 5),
+    ]
+    settings = {"systems": ["mixture", "spleeter"], "quality": ["fast"]}
+    return {"settings": settings, "track": "A - B", "seconds": 6.08, "seed": 0, "cores": 1, "rows": rows}
+
+
 EVERYTHING = {
     "separate": separate(ours()), "separate-more": separate(ours("calls", 97), ours("calls", 7)), "peers": peers(),
     "upsample": restored("upsample", **UPSAMPLED), "inpaint": restored("inpaint", 8, **INPAINTED),
@@ -65,7 +80,8 @@ def written(tmp_path):
 
     def write(*names: str) -> Path:
         for name in names:
-            (tmp_path / f"{name}.json").write_text(json.dumps(EVERYTHING[name]))
+            record = song() if name == "musdb-excerpt" else EVERYTHING[name]
+            (tmp_path / f"{name}.json").write_text(json.dumps(record))
         return tmp_path
 
     return write
@@ -84,6 +100,7 @@ def test_nothing_measured_is_an_empty_page(tmp_path):
         (["upsample"], ["Upsampling"], ["upsampling"]),
         (["janssen"], ["Inpainting"], ["inpainting"]),
         (["inpaint"], ["Inpainting"], ["inpainting"]),
+        (["musdb-excerpt"], ["A song"], []),
     ],
 )
 def test_the_page_has_the_sections_that_were_measured(written, names, headings, plots):
@@ -187,6 +204,31 @@ def test_each_record_tells_its_clips_and_seed():
     assert "restore upsample" in lines[3]
     assert lines[3].endswith("4 clips of speech and 4 clips of piano, seed 3")
     assert lines[5].endswith("2 clips of speech and 1 clips of piano, nothing random")
+
+
+def test_a_song_says_plainly_who_wins():
+    head, table, *_, command = page.song({"musdb-excerpt": song()})
+    assert "**By SI-SDR `audiofix fast` is worse than doing nothing here. Spleeter, 2 stems wins.**" in head
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == [
+        "| the mixture itself", "| audiofix fast", "| Spleeter, 2 stems",
+        "| oracle ratio mask, 64 ms (knows the answer)",
+    ]  # fmt: skip
+    assert "| audiofix fast | −3.00 | 1.00 | −1.00 | 2.00 | 0.25 |" in table
+    assert "`python -m tests.benchmarks.musdb_excerpt --systems mixture spleeter --quality fast`" in command
+    better = song()
+    better["rows"][0]["scores"]["vocals"]["si_sdr"] = 20
+    said = page.verdict(better, ["vocals", "drums+bass"])
+    assert said == "By SI-SDR `audiofix fast` is better than doing nothing here. audiofix fast wins."
+
+
+def test_a_failure_is_no_record_of_a_song():
+    done = {"track": "A - B", "audio_seconds": 2.0, "system": "mixture", "oracle": False, "seconds": 1.0}
+    row = {**done, "scores": {"vocals": {"si_sdr": 1.23456, "sdr": 2.0}}}
+    (found,) = musdb_excerpt.record([row])["rows"]
+    assert found["scores"] == {"vocals": {"si_sdr": 1.235, "sdr": 2.0}}
+    assert found["seconds_per_audio_second"] == 0.5
+    with pytest.raises(SystemExit, match="mixture failed: no luck"):
+        musdb_excerpt.record([row, {**done, "scores": {}, "error": "no luck"}])
 
 
 def test_a_table_is_markdown():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from audiofix.cli import evaluate_options as options
-from audiofix.cli import evaluation_table, show
+from audiofix.cli import evaluate_systems, evaluation_table, show
 from audiofix.cli.evaluate_options import evaluating
 from audiofix.cli.output import dump_json
 from audiofix.errors import AudiofixError, SettingError
 
 if TYPE_CHECKING:
     from audiofix.datasets.base import Group, Track
-    from audiofix.evaluation.harness import Spec
 
 app = typer.Typer(
     help="Measure systems on a dataset: scores of every track, their means and how sure they are.",
@@ -110,12 +108,24 @@ def report(path: options.Finished = Path("evaluation")) -> None:
 
 
 @app.command("systems")
-def systems() -> None:
-    """List the systems that --system knows."""
-    from audiofix.evaluation.systems.base import SYSTEMS
+def systems(as_json: options.Json = False) -> None:
+    """List the systems that --system knows: tasks, whether they see the answer, whether they are installed."""
+    from dataclasses import asdict
 
-    for name in SYSTEMS:
-        show.say(name)
+    from audiofix.evaluation.systems.listing import listed
+
+    found = listed()
+    if as_json:
+        show.say(dump_json({"systems": [asdict(one) for one in found]}))
+        return
+    rows = [
+        [
+            one.name, ", ".join(one.tasks), "sees the answer" if one.oracle else "",
+            f"no: needs {', '.join(one.missing)}" if one.missing else "yes",
+        ]
+        for one in found
+    ]  # fmt: skip
+    show.table(("system", "tasks", "oracle", "installed"), rows)
 
 
 def _evaluate(
@@ -128,7 +138,7 @@ def _evaluate(
     peak: bool = False,
     low_pass: bool = True,
 ) -> None:
-    from audiofix.datasets.base import Preparation, check
+    from audiofix.datasets.base import Preparation, check, identity
     from audiofix.evaluation.harness import Plan, items_of, made
     from audiofix.evaluation.runs import evaluate, unfamiliar
     from audiofix.evaluation.scores import available
@@ -141,7 +151,7 @@ def _evaluate(
     check(tracks, groups)
     wanted = _metrics(common["metrics"], kind)
     metrics, packages = available(wanted)
-    specs = _specs(common, groups)
+    specs = evaluate_systems.specs(common, groups)
     prepare = Preparation(common["rate"], common["mono"], peak, common["seconds"])
     items = items_of(tracks[: common["limit"]], kind, groups, values)
     plan = Plan(
@@ -156,13 +166,16 @@ def _evaluate(
         "dataset": dataset, "path": str(path), "task": kind, "values": list(values),
         "sources": {group.name: group.source for group in groups}, "seconds": prepare.seconds,
         "rate": prepare.rate, "mono": prepare.mono, "peak": prepare.peak, "metrics": metrics,
-        "seed": common["seed"], "prior": common["prior"], "draws": common["draws"],
-        "command": common["command"], "stem_names": common["stem_names"], **own,
+        "seed": common["seed"], "tracks": identity(tracks), **own,
     }  # fmt: skip
     shard = _shard(common["shard"])
     if common["dry_run"]:
         made(plan)
-        evaluation_table.plan(plan, len(tracks), notes)
+        told = evaluation_table.planned(plan, len(tracks), notes)
+        if common["as_json"]:
+            show.say(dump_json(told))
+        else:
+            evaluation_table.plan(told)
         return
     keep_freed_memory()
     try:
@@ -205,39 +218,6 @@ def _groups(sources: str | None, tracks: Sequence[Track], kind: str) -> list[Gro
     if kind == "separate" and len(stems) < 2:
         raise SettingError(f"each track has one stem ({stems[0]}): nothing to separate; give another --task")
     return [Group((stem,), stem) for stem in stems]
-
-
-def _specs(common: Mapping[str, Any], groups: Sequence[Group]) -> list[Spec]:
-    """One for each system; audiofix at several qualities is several."""
-    from audiofix.evaluation.harness import Spec
-
-    shared = {
-        "prior": common["prior"],
-        "draws": common["draws"],
-        "device": common["device"],
-        "sources": {group.name: group.source for group in groups},
-        "command": common["command"],
-        "stem_names": common["stem_names"],
-        "timeout": common["timeout"],
-    }
-    names = list(common["systems"] or ([] if common["command"] else ["audiofix"]))
-    if common["command"] and "command" not in names:
-        names.append("command")
-    found: list[Spec] = []
-    if any(":" in name for name in names):
-        sys.path.insert(
-            0, str(Path.cwd())
-        )  # where a module of one's own lies; not there under an installed command
-    for name in dict.fromkeys(names):
-        if name == "audiofix" and common["quality"]:
-            for quality in dict.fromkeys(q.strip() for q in common["quality"].split(",")):
-                found.append(Spec(f"audiofix {quality}", name, {**shared, "quality": quality}))
-        elif name == "command":
-            words = (common["command"] or "command").split()
-            found.append(Spec(Path(words[0]).name if words else name, name, shared))
-        else:
-            found.append(Spec(name, name, shared))
-    return found
 
 
 def _metrics(text: str | None, kind: str) -> Sequence[str]:

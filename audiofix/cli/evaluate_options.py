@@ -21,8 +21,8 @@ Table = Annotated[
 Finished = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an evaluation.")]
 Output = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="DIR", help="Gets results.jsonl, summary.json, table.csv, audio/.",
-                 rich_help_panel=_OUT),
+    typer.Option("--output", "-o", metavar="DIR", rich_help_panel=_OUT,
+                 help="Gets report.html, results.jsonl, summary.json, table.csv, audio/."),
 ]  # fmt: skip
 Kind = Annotated[
     str,
@@ -32,8 +32,8 @@ Kind = Annotated[
 Values = Annotated[
     str | None,
     typer.Option("--values", metavar="A,B", show_default=False, rich_help_panel=_WHAT,
-                 help="How much is damaged: upsample factors (2,4,8), inpaint ms (20,50,100), declip dB SDR "
-                 "(3,7,15), dequantise bits (4,6,8), denoise dB SNR (5,10,20)."),
+                 help="How much is damaged: upsample factors (2,4,8; vctk 4,8,16), inpaint ms (20,50,100), "
+                 "declip dB SDR (3,7,15), dequantise bits (4,6,8), denoise dB SNR (5,10,20)."),
 ]  # fmt: skip
 Sources = Annotated[
     str | None,
@@ -48,9 +48,10 @@ Systems = Annotated[
                  "several times; `audiofix evaluate systems` lists them."),
 ]  # fmt: skip
 CommandLine = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option("--command", metavar="TEMPLATE", show_default=False, rich_help_panel=_WHAT,
-                 help='Any program as a system, such as "tool {in} {outdir}".'),
+                 help='Any program as a system, such as "tool {in} {outdir}"; NAME=TEMPLATE gives it a name. Can '
+                 "be given several times."),
 ]  # fmt: skip
 StemNames = Annotated[
     str | None,
@@ -66,7 +67,7 @@ Timeout = Annotated[
 Qualities = Annotated[
     str | None,
     typer.Option("--quality", metavar="A,B", show_default=False, rich_help_panel=_WHAT,
-                 help="Of audiofix: fast, balanced, best. Several are several systems."),
+                 help="Of audiofix: fast, balanced, best; to separate pnf too. Several are several systems."),
 ]  # fmt: skip
 Prior = Annotated[
     str | None,
@@ -112,9 +113,20 @@ KeepAudio = Annotated[
                  rich_help_panel=_OUT),
 ]  # fmt: skip
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Throw earlier results in the folder away.", rich_help_panel=_OUT)
+    bool,
+    typer.Option(
+        "--overwrite",
+        rich_help_panel=_OUT,
+        help="Throw earlier results in the folder away; with --shard those of its part alone, unless the "
+        "others are of other settings.",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as one line.", rich_help_panel=_OUT)]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print the summary, or what would be run, as one line.", rich_help_panel=_OUT
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be run.", rich_help_panel=_OUT)]
 
 Subset = Annotated[

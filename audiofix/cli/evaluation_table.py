@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audiofix.evaluation.runs import Progress
 
 ERRORS_SHOWN = 5
+FEW = 5  # tracks; an interval by bootstrap over fewer means next to nothing
 
 
 @contextlib.contextmanager
@@ -68,24 +69,39 @@ def report(found: Mapping[str, Any], folder: Path) -> None:
         show.table(("source", "system", "tracks", *heads, "s per s"), rows)
     for line in _remarks(found):
         show.say(line)
-    page = "report.html, " if (folder / "report.html").exists() else ""
-    show.say(f"files: {folder}/{page}summary.json, table.csv, results.jsonl")
+    shards = sorted(path.name for path in folder.glob("results.*-of-*.jsonl"))
+    names = ["report.html", "summary.json", "table.csv", "results.jsonl"]
+    there = [name for name in names if (folder / name).exists()]
+    show.say(f"files: {folder}/{', '.join(there if 'results.jsonl' in there else [*there, *shards])}")
+    if shards:
+        show.say(
+            f"once all shards are done: audiofix evaluate summary {folder}, audiofix evaluate report {folder}"
+        )
 
 
-def plan(planned: Plan, tracks: int, notes: Sequence[str]) -> None:
+def planned(plan: Plan, tracks: int, notes: Sequence[str]) -> dict[str, Any]:
     """What an evaluation would do."""
+    return {
+        "task": plan.kind,
+        "tracks": len({item.track.name for item in plan.items}),
+        "of_tracks": tracks,
+        "items": len(plan.items),
+        "sources": [group.name for group in plan.groups],
+        "systems": [spec.label for spec in plan.specs],
+        "metrics": list(plan.metrics),
+        "folder": str(plan.folder),
+        "notes": list(notes),
+    }
+
+
+def plan(found: Mapping[str, Any]) -> None:
+    """The same in words."""
+    lists = {name: ", ".join(found[name]) for name in ("sources", "systems", "metrics")}
+    counts = {"tracks": f"{found['tracks']} of {found['of_tracks']}", "items": found["items"]}
     show.facts(
-        {
-            "task": planned.kind,
-            "tracks": f"{len({item.track.name for item in planned.items})} of {tracks}",
-            "items": len(planned.items),
-            "sources": ", ".join(group.name for group in planned.groups),
-            "systems": ", ".join(spec.label for spec in planned.specs),
-            "metrics": ", ".join(planned.metrics),
-            "files": f"{planned.folder} (nothing was written)",
-        }
+        {"task": found["task"], **counts, **lists, "files": f"{found['folder']} (nothing was written)"}
     )
-    for note in notes:
+    for note in found["notes"]:
         show.say(f"note: {note}")
 
 
@@ -95,6 +111,13 @@ def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
         yield "no results yet"
     if entries:
         yield "means over tracks, ± half a 95 % interval by bootstrap over tracks; table.csv has both ends"
+        fewest = min(entry["tracks"] for entry in entries)
+        if fewest < FEW:
+            yield (
+                f"{fewest} tracks only: the ± is much too narrow to say how sure a figure is"
+                if fewest > 1
+                else "1 track only: nothing says how sure a figure is"
+            )
     medians = [m["label"] for name, m in found["metrics"].items() if m["median"] and _measured(name, entries)]
     if medians:
         yield f"{', '.join(medians)}: medians over tracks of medians over frames (BSS Eval v4)"

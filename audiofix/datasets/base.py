@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,6 +138,30 @@ def check(tracks: Sequence[Track], groups: Sequence[Group]) -> None:
                 raise SettingError(
                     f"{track.name} has no stem {stem!r}; it has {listed}: give --sources of these"
                 )
+
+
+def identity(tracks: Sequence[Track]) -> dict[str, str]:
+    """By the name of each track a checksum of what it is made of: names and sizes of its files, wherever they lie.
+
+    The same on each machine that has a copy of the dataset; another for other files of the same names.
+    """
+    return {track.name: f"{zlib.crc32(repr(_made_of(track)).encode()):08x}" for track in tracks}
+
+
+def _made_of(track: Track) -> list[tuple[object, ...]]:
+    clips = {**track.stems, MIXTURE: track.mixture, "given": track.given}
+    return [
+        (stem, clip.path.name, _size(clip.path), clip.stream, round(clip.place, 6))
+        for stem, clip in sorted(clips.items())
+        if clip is not None
+    ]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:  # found out, and said, when it is read
+        return None
 
 
 def _alike(track: str, clips: Mapping[str, Audio]) -> dict[str, Tensor]:

@@ -45,7 +45,12 @@ def tracks(
         raise InputError(
             f"{piano} holds no recording of {seconds:g} s or more; give a folder of piano recordings"
         )
-    chosen = [_drawn(speaker, utterances[speaker], clips, seconds, generator) for speaker in SPEAKERS]
+    chosen = [_drawn(utterances[speaker], clips, seconds, generator) for speaker in SPEAKERS]
+    counts = dict(zip(SPEAKERS, map(len, chosen), strict=True))
+    if (least := min(counts.values())) < clips:
+        listed = ", ".join(f"{speaker} {count}" for speaker, count in counts.items() if count < clips)
+        remedy = f"--clips {least}, or shorter --seconds" if least else "shorter --seconds"
+        raise SettingError(f"too few utterances of {seconds:g} s or more: {listed}; give {remedy}")
     found: list[Track] = []
     order: list[Path] = []
     for file in (file for four in zip(*chosen, strict=True) for file in four):
@@ -57,18 +62,10 @@ def tracks(
     return found
 
 
-def _drawn(
-    speaker: str, files: Sequence[Path], clips: int, seconds: float, generator: np.random.Generator
-) -> list[Path]:
-    """So many of a speaker's utterances that are long enough."""
+def _drawn(files: Sequence[Path], clips: int, seconds: float, generator: np.random.Generator) -> list[Path]:
+    """So many of a speaker's utterances that are long enough, or all of them."""
     shuffled = (files[i] for i in generator.permutation(len(files)))
-    long = list(itertools.islice((file for file in shuffled if _seconds(file) >= seconds), clips))
-    if len(long) < clips:
-        raise SettingError(
-            f"{speaker} has {len(long)} utterances of {seconds:g} s or more; give --clips {len(long)}, or shorter "
-            "--seconds"
-        )
-    return long
+    return list(itertools.islice((file for file in shuffled if _seconds(file) >= seconds), clips))
 
 
 def _utterances(path: Path, mic: str) -> dict[str, list[Path]]:

@@ -22,17 +22,22 @@ from audiofix.evaluation.scores import SPOKEN, improved, score, untouched
 from audiofix.evaluation.store import write_clean, write_result
 from audiofix.evaluation.systems.base import RESTORED, System, Task, load_system
 from audiofix.evaluation.tasks import AS_GIVEN, DAMAGES, restoration, separation
+from audiofix.hub.registry import Kept
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A system as asked for: its name in results, its name in SYSTEMS, and the options of its factory."""
+    """A system as asked for: its name in results, its name in SYSTEMS, and the options of its factory.
+
+    `told`: what its figures depend on and its label does not say. It stands in each row.
+    """
 
     label: str
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,12 +130,21 @@ def missing(plan: Plan, item: Item) -> list[Spec]:
 
 def made(plan: Plan) -> dict[str, System]:
     """Every system of the plan by its label. Raises SettingError."""
-    systems = {}
+    systems: dict[str, System] = {}
+    kept = Kept()
     for spec in plan.specs:
-        systems[spec.label] = system = load_system(spec.name, spec.options)
+        systems[spec.label] = system = load_system(spec.name, {**spec.options, "kept": kept})
         if plan.kind not in system.kinds:
+            able = sorted(system.kinds)
             raise SettingError(
-                f"{spec.label} cannot do {plan.kind}, only {', '.join(sorted(system.kinds))}; leave it out"
+                f"{spec.label} cannot do {plan.kind}, only {', '.join(able)}; give --task {' or '.join(able)}, or "
+                "leave it out"
+            )
+        real = bool(plan.items) and all(item.track.given for item in plan.items)
+        if real and plan.kind in getattr(system, "told", ()):
+            raise SettingError(
+                f"{spec.label} has to be told what was done to a recording, and of those in the column `given` "
+                "nobody knows; leave it out"
             )
         if check := getattr(system, "check", None):
             separate = plan.kind == "separate"
@@ -155,11 +169,13 @@ def run_item(plan: Plan, item: Item, systems: Mapping[str, System]) -> list[Row]
     rows = []
     for spec in specs:
         row: Row = {**base, "system": spec.label, "scores": {}, "before": before, "files": files}
+        row |= {"options": dict(spec.told)} if spec.told else {}
         row |= {"seconds": None, "audio_seconds": task.given.seconds, "oracle": systems[spec.label].oracle}
-        began = time.perf_counter()
+        given, system = _copy(task), systems[spec.label]
+        began = time.perf_counter() - _loading(system)
         try:
-            found = systems[spec.label].run(_copy(task))
-            row["seconds"] = round(time.perf_counter() - began, 4)
+            found = system.run(given)
+            row["seconds"] = round(time.perf_counter() - _loading(system) - began, 4)
             scores = score(task, found, plan.metrics, spoken)
             gains = "si_sdr_improvement" in plan.metrics and "si_sdr" in plan.metrics
             row["scores"] = improved(scores, before) if gains else scores
@@ -170,6 +186,11 @@ def run_item(plan: Plan, item: Item, systems: Mapping[str, System]) -> list[Row]
             row["error"] = _said(error)
         rows.append(row)
     return rows
+
+
+def _loading(system: System) -> float:
+    """Seconds that it has spent on reading its models so far."""
+    return float(getattr(system, "loading", 0.0))
 
 
 def _copy(task: Task) -> Task:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,23 +33,38 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 
 def read_rows(folder: Path, pattern: str = "results*.jsonl") -> list[Row]:
-    """The rows of all shards, or of the files named so, the last of each key.
+    """The rows of all shards, or of the files named so: one of each key.
 
+    Of copies in several files one is taken that is no failure, of a shard rather than of the whole; what one of
+    them still names of audio that was removed by way of another is left out.
     A line that was cut off is left out. Raises InputError for one that is no result.
     """
     found: dict[Key, Row] = {}
-    for file in sorted(folder.glob(pattern)):
+    copied: set[Key] = set()
+    # results.jsonl holds copies of what the shards had when they were put together: theirs are newer.
+    for file in sorted(folder.glob(pattern), key=lambda file: (file.name != RESULTS, file.name)):
         lines = file.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
-                found[key_of(row)] = row
+                key = key_of(row)
             except (ValueError, KeyError, TypeError) as error:
                 if number < len(lines):
                     raise InputError(
                         f"{file}, line {number} is no result; remove the line, or evaluate into another folder"
                     ) from error
-    return list(found.values())
+                continue
+            copied |= {key} & found.keys()
+            if "error" not in row or "error" in found.get(key, row):  # what failed was tried again
+                found[key] = row
+    return [_with_what_is_there(folder, row) if key in copied else row for key, row in found.items()]
+
+
+def _with_what_is_there(folder: Path, row: Row) -> Row:
+    """A row without the paths of audio that is gone."""
+    named = row.get("files") or {}
+    there = {name: path for name, path in named.items() if (folder / path).is_file()}
+    return row if len(there) == len(named) else {**row, "files": there}
 
 
 def append_rows(file: Path, rows: Iterable[Row]) -> None:
@@ -75,17 +91,31 @@ def ours(folder: Path) -> list[Path]:
 
 def clear(folder: Path) -> None:
     """Remove the results of an evaluation and the audio that they name, and nothing else."""
-    try:
-        named = {path for row in read_rows(folder) for path in row.get("files", {}).values()}
-    except InputError:  # unreadable results are thrown away; their audio stays
-        named = set()
-    for path in (folder / name for name in named):
-        if (folder / AUDIO).resolve() in path.resolve().parents:
-            path.unlink(missing_ok=True)
-            _remove_empty(path.parent, folder)
+    with contextlib.suppress(InputError):  # unreadable results are thrown away; their audio stays
+        _remove_audio(folder, read_rows(folder))
     for file in ours(folder):
         if not file.is_dir():
             file.unlink(missing_ok=True)
+
+
+def clear_shard(folder: Path, name: str, tracks: Collection[str]) -> None:
+    """Remove a shard's file, what results.jsonl has of its tracks and these, and their audio; no other shard's."""
+    mine = {*tracks, *(row["track"] for row in read_rows(folder, name))}
+    _remove_audio(folder, [row for row in read_rows(folder) if row["track"] in mine])
+    (folder / name).unlink(missing_ok=True)
+    left = [row for row in read_rows(folder, RESULTS) if row["track"] not in mine]
+    if left:
+        write_rows(folder / RESULTS, left)
+    else:
+        (folder / RESULTS).unlink(missing_ok=True)
+
+
+def _remove_audio(folder: Path, rows: Iterable[Row]) -> None:
+    """What rows name in the folder of audio, and nothing elsewhere."""
+    for path in {folder / path for row in rows for path in row.get("files", {}).values()}:
+        if (folder / AUDIO).resolve() in path.resolve().parents:
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, folder)
 
 
 def line_of(row: Row) -> str:

@@ -78,6 +78,7 @@ def summary(
         "systems": systems,
         "groups": groups(rows, seed),
         "settings": dict(settings),
+        "options": {row["system"]: row["options"] for row in good if "options" in row},
         "seed": seed,
         "notes": list(notes),
         "errors": [

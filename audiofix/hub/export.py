@@ -93,7 +93,7 @@ def refuse_to_lose(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"{folder} is a file; choose another folder for the model")
     held = [p.name for p in folder.iterdir()]
     if held and not overwrite:
-        raise OutputError(f"{folder} exists already; choose another folder, or allow overwriting it")
+        raise OutputError(f"{folder} exists already; choose another folder, or replace it with --overwrite")
     foreign = sorted(n for n in held if n != CARD_FILE and not n.endswith(".safetensors"))
     if foreign:
         raise OutputError(f"{folder} holds {foreign[0]}, which is no part of a model; choose another folder")

@@ -12,10 +12,11 @@ import difflib
 import hashlib
 import json
 import os
+import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     import torch
 
 ENVIRONMENT = "AUDIOFIX_MODELS"
-# What was found and loaded while `keeping_models` is open; else None.
-_KEPT: ContextVar[dict[Hashable, Any] | None] = ContextVar("kept models", default=None)
 
 FAMILIES: dict[str, Callable[..., Any]] = {
     "wavenet": build_wavenet,
@@ -59,6 +58,17 @@ class Found:
 
     models: dict[str, tuple[ModelCard, Path]]
     problems: dict[Path, ModelError]
+
+
+@dataclass
+class Kept:
+    """What was found and loaded while `keeping_models` was open, and the seconds that this took."""
+
+    things: dict[Hashable, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+_KEPT: ContextVar[Kept | None] = ContextVar("kept models", default=None)
 
 
 def model_folders(folder: Path | str | None = None) -> list[Path]:
@@ -152,9 +162,12 @@ def load_prior(
 
 
 @contextlib.contextmanager
-def keeping_models() -> Iterator[None]:
-    """Search and load each model once while this is open, for many files in one process; priors hold no state."""
-    token = _KEPT.set({})
+def keeping_models(kept: Kept | None = None) -> Iterator[None]:
+    """Search and load each model once while this is open, for many files in one process; priors hold no state.
+
+    With `kept` once for all times that this is opened with it.
+    """
+    token = _KEPT.set(Kept() if kept is None else kept)
     try:
         yield
     finally:
@@ -165,9 +178,11 @@ def _once(key: Hashable, make: Callable[[], Any]) -> Any:
     kept = _KEPT.get()
     if kept is None:
         return make()
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
+    if key not in kept.things:
+        began = time.perf_counter()
+        kept.things[key] = make()
+        kept.seconds += time.perf_counter() - began
+    return kept.things[key]
 
 
 def resolve_model(name_or_folder: str | Path, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
@@ -246,6 +261,7 @@ __all__ = [
     "ENVIRONMENT",
     "FAMILIES",
     "Found",
+    "Kept",
     "export_model",
     "find_model",
     "keeping_models",

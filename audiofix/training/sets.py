@@ -160,6 +160,8 @@ def _side(names: Collection[str], valid: set[str], part: str) -> Sequence[str]:
 
 def _inside(root: Path, above: Sequence[str], folder: str) -> Path:
     """`folder` in the root, or in the folder that the set's archive unpacks to. Raises InputError."""
+    if not root.is_dir():
+        raise InputError(f"{root} {'is no folder' if root.exists() else 'does not exist'}; check the name")
     for home in above:
         if (root / home / folder).is_dir():
             return root / home / folder

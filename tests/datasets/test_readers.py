@@ -184,8 +184,17 @@ def test_vctk_may_be_the_folder_itself(tmp_path):
 
 def test_vctk_has_too_few(tmp_path):
     trees.vctk(tmp_path)
-    with pytest.raises(SettingError, match=r"p345 has 3 utterances of 0\.4 s or more"):
+    with pytest.raises(
+        SettingError, match=r"of 0\.4 s or more: p345 3, .*; give --clips 3, or shorter --seconds"
+    ):
         vctk.tracks(tmp_path, clips=4, seconds=0.4)
+    spoken = tmp_path / "VCTK-Corpus-0.92" / "wav48_silence_trimmed"
+    for number in (1, 2):
+        (spoken / "p374" / f"p374_00{number}_mic1.flac").unlink()
+    with pytest.raises(SettingError, match=r"p374 1; give --clips 1, or"):
+        vctk.tracks(tmp_path, clips=4, seconds=0.4)
+    with pytest.raises(SettingError, match=r"p345 0, .*; give shorter --seconds$"):
+        vctk.tracks(tmp_path, clips=4, seconds=3)
     with pytest.raises(InputError, match="no recording of 2 s"):
         vctk.tracks(tmp_path, trees.pianos(tmp_path / "p"), clips=1, seconds=2.0)
     with pytest.raises(InputError, match=r"holds no VCTK-Corpus-0\.92"):

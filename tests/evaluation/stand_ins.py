@@ -97,6 +97,26 @@ class Slow:
         return untouched(task)
 
 
+class Loads:
+    """Needs a quarter of a second for its first track, and says that it spent that on loading."""
+
+    name = "loads"
+    kinds = frozenset(KINDS)
+    oracle = False
+    loading = 0.0
+
+    def run(self, task: Task) -> dict[str, Tensor]:
+        if not self.loading:
+            began = time.perf_counter()
+            time.sleep(0.25)
+            self.loading = time.perf_counter() - began
+        return untouched(task)
+
+
+def loads() -> Loads:
+    return Loads()
+
+
 def slow() -> Slow:
     return Slow()
 

@@ -143,6 +143,36 @@ def test_other_settings_are_refused(plan):
     assert len(list((plan.folder / "audio" / "truth").iterdir())) == 1
 
 
+def test_a_dataset_is_what_its_tracks_are_made_of_wherever_it_lies(plan):
+    here = {**SETTINGS, "path": "a/set", "tracks": {"track 0": "aa", "track 1": "bb"}}
+    evaluate(replace(plan, items=plan.items[:1]), "folder", here, shard=(1, 2))
+    there = {**here, "path": "/mnt/set", "tracks": {"track 1": "bb", "track 2": "cc"}}
+    evaluate(plan, "folder", there, shard=(2, 2))
+    assert read_summary(plan.folder)["settings"]["tracks"] == {
+        "track 0": "aa",
+        "track 1": "bb",
+        "track 2": "cc",
+    }
+    for other in ({"track 0": "dd"}, {"song": "aa"}):
+        with pytest.raises(OutputError, match=r"results of other settings \(track"):
+            evaluate(plan, "folder", {**here, "tracks": other})
+
+
+def test_another_system_of_the_same_name_is_refused_unless_it_only_failed(plan):
+    def tool(name: str, command: str) -> Plan:
+        return replace(plan, specs=(Spec("tool", f"{HERE}:{name}", told={"command": command}),))
+
+    found = evaluate(tool("fails", "a"), "folder", SETTINGS)
+    assert len(found["errors"]) == 2
+    first = replace(tool("same", "a"), items=plan.items[:2])
+    assert evaluate(first, "folder", SETTINGS)["options"] == {"tool": {"command": "a"}}
+    with pytest.raises(OutputError, match=r"another tool \(command 'a' instead of 'b'\); give"):
+        evaluate(tool("same", "b"), "folder", SETTINGS)
+    failed = replace(plan, folder=plan.folder.with_name("failed"), items=plan.items[:2])
+    evaluate(replace(failed, specs=tool("fails", "a").specs), "folder", SETTINGS)
+    assert evaluate(replace(failed, specs=tool("same", "b").specs), "folder", SETTINGS)["errors"] == []
+
+
 def test_nothing_else_is_removed_or_replaced(plan):
     evaluate(plan, "folder", SETTINGS)
     mine = plan.folder / "audio" / "song.flac"
@@ -189,6 +219,11 @@ def test_no_system_sees_what_another_did(plan):
     assert after["scores"] == alone
 
 
+def test_seconds_are_without_loading(plan):
+    evaluate(replace(plan, specs=(spec("loads"),)), "folder", SETTINGS)
+    assert 0 <= rows(plan)[0]["seconds"] < 0.2  # of at least 0.25 s that it took
+
+
 def test_a_full_disk_ends_the_run(plan, monkeypatch):
     def full(*_: object) -> None:
         raise OutputError("no space left to write it")
@@ -227,6 +262,66 @@ def test_shards_make_the_whole(plan):
     evaluate(plan, "folder", SETTINGS, progress=told.append)
     assert told == []
     assert len(rows(plan)) == 4
+
+
+def test_what_failed_in_a_shard_counts_once_it_was_mended(plan, monkeypatch):
+    """The summary in between left a copy of the failure in results.jsonl, which is older than the shard's."""
+    plan = replace(plan, specs=(spec("fails"),))
+    evaluate(plan, "folder", SETTINGS, shard=(1, 2))
+    assert [e["track"] for e in summarised(plan.folder)["errors"]] == ["track 0"]
+    monkeypatch.setattr(stand_ins.Fails, "run", stand_ins.Same.run)
+    assert evaluate(plan, "folder", SETTINGS, shard=(1, 2))["errors"] == []
+    found = summarised(plan.folder)
+    assert found["errors"] == []
+    assert found["systems"]["fails"]["snr"]["n"] == 2
+    assert all(Path(plan.folder, path).is_file() for row in rows(plan) for path in row["files"].values())
+
+
+def test_a_shard_throws_its_own_results_away(plan):
+    for index in (1, 2):
+        evaluate(plan, "folder", SETTINGS, shard=(index, 2))
+    summarised(plan.folder)
+    other = (plan.folder / "results.2-of-2.jsonl").read_bytes()
+    told: list[Progress] = []
+    evaluate(plan, "folder", SETTINGS, shard=(1, 2), overwrite=True, progress=told.append)
+    assert told[-1].total == 2  # made again, though summary had put all into results.jsonl
+    assert (plan.folder / "results.2-of-2.jsonl").read_bytes() == other
+    found = summarised(plan.folder)
+    assert found["systems"]["same"]["snr"]["n"] == 4
+    assert all((plan.folder / path).is_file() for row in rows(plan) for path in row["files"].values())
+    evaluate(plan, "folder", {**SETTINGS, "seed": 1}, shard=(1, 2), overwrite=True)
+    assert [row["track"] for row in store.read_rows(plan.folder)] == ["track 0", "track 2"]
+    another = replace(plan, specs=(replace(plan.specs[0], told={"command": "b"}),))
+    evaluate(another, "folder", {**SETTINGS, "seed": 1}, shard=(2, 2), overwrite=True)
+    assert [row["track"] for row in store.read_rows(plan.folder)] == ["track 1", "track 3"]
+
+
+def test_a_failure_hides_no_result_and_a_shard_is_newer_than_the_whole(tmp_path):
+    def row(track: str, **more: object) -> dict:
+        return {"track": track, "setting": "", "system": "s", **more}
+
+    store.append_rows(tmp_path / "results.1-of-2.jsonl", [row("a", error="x"), row("b", seconds=1)])
+    store.append_rows(tmp_path / "results.jsonl", [row("a", seconds=3), row("b", seconds=2), row("c")])
+    store.append_rows(
+        tmp_path / "results.jsonl", [row("c", error="x"), row("d", error="x"), row("d", seconds=4)]
+    )
+    found = {one["track"]: one.get("seconds") for one in store.read_rows(tmp_path)}
+    assert found == {"a": 3, "b": 1, "c": None, "d": 4}
+    assert not any("error" in one for one in store.read_rows(tmp_path))
+
+
+def test_no_row_names_audio_that_was_removed_by_way_of_another_file(tmp_path):
+    """Shards keep the best and worst of their own, the whole run fewer: the shards' rows still name the others."""
+    plan = made(tmp_path, "separate", ("truth",), 10)
+    for index in (1, 2):
+        evaluate(plan, "folder", SETTINGS, shard=(index, 2))
+    assert sum(bool(row["files"]) for row in store.read_rows(plan.folder)) == 8
+    evaluate(plan, "folder", SETTINGS)
+    more = replace(plan, specs=(spec("same"),))
+    evaluate(more, "folder", SETTINGS)
+    named = [path for row in store.read_rows(plan.folder) for path in row["files"].values()]
+    assert named
+    assert all((plan.folder / path).is_file() for path in named)
 
 
 def test_a_shard_holds_whole_tracks(tmp_path):
@@ -273,7 +368,9 @@ def test_audio_of_the_best_and_the_worst_is_kept(tmp_path):
 
 def test_a_system_that_cannot(tmp_path):
     plan = made(tmp_path, "denoise", ("fails",))
-    with pytest.raises(SettingError, match="fails cannot do denoise, only separate"):
+    with pytest.raises(
+        SettingError, match="fails cannot do denoise, only separate; give --task separate, or"
+    ):
         evaluate(plan, "folder", SETTINGS)
     with pytest.raises(SettingError, match="no system is named 'gone'"):
         evaluate(replace(plan, specs=(Spec("gone", "gone"),)), "folder", SETTINGS)

@@ -65,7 +65,9 @@ def test_export_leaves_nothing_beside_the_model(conditioned):
 
 def test_export_replaces_a_model_only_when_told(conditioned, card):
     home = conditioned / "tiny"
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(
+        OutputError, match="exists already; choose another folder, or replace it with --overwrite"
+    ):
         export_model(tiny_net(1), card, home)
     old = read_card(home)
     export_model(tiny_net(1), card, home, overwrite=True)

@@ -108,7 +108,8 @@ def provenance(results: Results) -> str:
     facts: list[tuple[str, Any]] = [
         ("dataset", summary.get("dataset")),
         ("task", summary.get("task")),
-        *summary.get("settings", {}).items(),
+        *((name, value) for name, value in summary.get("settings", {}).items() if name != "tracks"),
+        *summary.get("options", {}).items(),
         ("seed", summary.get("seed")),
     ]
     parts = [_facts({name: value for name, value in facts if value not in (None, "", [], {}, [None])})]

@@ -55,7 +55,9 @@ class System(Protocol):
     """Something that separates or restores.
 
     One that cannot do all tasks of its kinds may have a method `check(kind, names)` too, which is called once with
-    the names of `Task.clean` before anything is computed, and raises SettingError.
+    the names of `Task.clean` before anything is computed, and raises SettingError. One that must be told the
+    faults may have `told`, the kinds for which that is so: it is refused where nobody knows them. One that reads
+    models when they are asked for may have `loading`, the seconds spent on that so far; they do not count.
 
     Attributes
     ----------
@@ -108,7 +110,8 @@ def load_system(name: str, options: Mapping[str, Any] | None = None) -> System:
 
     Options are `quality`, `prior`, `draws`, `device`, `sources` (name in `Task.clean` to source of a model, such
     as {"drums+bass+other": "piano"}), `command` (a template: "tool {in} {outdir}"), `stem_names` and `timeout`
-    for it; None is not handed on. A name with a colon is itself "module:factory", for systems of one's own.
+    for it, and `kept`, the models that several systems share; None is not handed on. A name with a colon is itself
+    "module:factory", for systems of one's own.
     Raises SettingError.
     """
     if name not in SYSTEMS and ":" not in name:

@@ -25,6 +25,9 @@ from audiofix.guesses import PRIOR_RATE, sparse_guess
 from audiofix.operators.lowpass import PASSBAND
 
 Fault = TypeVar("Fault")
+SAID: dict[type, str] = {
+    Noisy: "the noise's level", Cut: "the level that was clipped at", LostSamples: "where the gaps are",
+}  # fmt: skip
 Denoise = Callable[..., Floats]
 
 
@@ -32,9 +35,8 @@ def told(task: Task, kind: type[Fault], system: str) -> Fault:
     """The fault of that kind. Raises InputError where there is none."""
     found = next((fault for fault in task.faults if isinstance(fault, kind)), None)
     if found is None:
-        given = ", ".join(type(fault).__name__ for fault in task.faults) or "no faults"
         raise InputError(
-            f"{system} must be told a {kind.__name__}, and {task.track} has {given}; choose another"
+            f"{system} has to be told {SAID[kind]}, and of {task.track} nobody knows that; choose another system"
         )
     return found
 
@@ -99,12 +101,13 @@ def denoised(method: Denoise) -> Callable[[Task], Tensor]:
 
 @dataclass(frozen=True)
 class Classical:
-    """A function from a task to (channel, time), as a system."""
+    """A function from a task to (channel, time), as a system. `told`: the kinds for which it needs the faults."""
 
     name: str
     kinds: frozenset[str]
     restore: Callable[[Task], Tensor]
     oracle: bool = False
+    told: frozenset[str] = frozenset({"inpaint", "declip", "dequantise", "denoise"})
 
     def run(self, task: Task) -> dict[str, Tensor]:
         """What the function gives, float32."""

@@ -67,7 +67,8 @@ class Command:
         unknown = [source for source in self.stem_names if source not in names]
         if unknown:
             raise SettingError(
-                f"stem names are given for {', '.join(unknown)}, and the sources are {', '.join(names)}"
+                f"--stem-names is given for {', '.join(unknown)}, and the sources are {', '.join(names)}; give "
+                f"--stem-names {','.join(f'{name}=FILE' for name in names)}"
             )
 
     def run(self, task: Task) -> dict[str, Tensor]:
@@ -182,8 +183,29 @@ def parse_stem_names(text: str) -> dict[str, str]:
     return names
 
 
-def command(command: str | None = None, stem_names: str | None = None, timeout: float = TIMEOUT) -> Command:
-    """The system for a template. Raises SettingError for one that cannot work."""
+def by_name(stem_names: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, str]:
+    """Stem names with the names in tasks for keys, where they have the source that stands for just one of them."""
+    known = list(sources.values())
+    names = {source: name for name, source in sources.items() if known.count(source) == 1}
+    found = {
+        source if source in sources else names.get(source, source): file
+        for source, file in stem_names.items()
+    }
+    if len(found) < len(stem_names):
+        raise SettingError(f"--stem-names gives a source twice: {', '.join(stem_names)}; give each once")
+    return found
+
+
+def command(
+    command: str | None = None,
+    stem_names: str | None = None,
+    timeout: float = TIMEOUT,
+    sources: Mapping[str, str] | None = None,
+) -> Command:
+    """The system for a template. Raises SettingError for one that cannot work.
+
+    `sources`: the model's source for each name in a task, which `stem_names` may say instead of the name.
+    """
     try:
         words = shlex.split(command or "")
     except ValueError as error:
@@ -196,4 +218,5 @@ def command(command: str | None = None, stem_names: str | None = None, timeout: 
         )
     if not timeout > 0:
         raise SettingError(f"the timeout is {timeout:g} s; give more than 0")
-    return Command(tuple(words), parse_stem_names(stem_names) if stem_names else {}, timeout)
+    found = by_name(parse_stem_names(stem_names), sources or {}) if stem_names else {}
+    return Command(tuple(words), found, timeout)

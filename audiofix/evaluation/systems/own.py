@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from audiofix.api import separate
 from audiofix.audio.resample import resample
 from audiofix.choosing import choose_models, choose_separator
 from audiofix.damages import Fault
 from audiofix.errors import ModelError, SettingError
 from audiofix.evaluation.systems.base import KINDS, RESTORED, Task
 from audiofix.faultlist import Wanted
+from audiofix.hub.registry import Kept, keeping_models
+from audiofix.repair import restore
 from audiofix.resolve import resolve
 from audiofix.separation import QUALITIES
 from audiofix.tools import EFFORTS
@@ -36,10 +39,16 @@ class Own:
         draws: int | None,
         device: str,
         sources: Mapping[str, str],
+        kept: Kept | None = None,
     ) -> None:
         self.quality, self.prior, self.draws, self.device = quality, prior, draws, device
-        self.sources = sources
+        self.sources, self.kept = sources, kept or Kept()
         self.name = f"audiofix {quality}" if quality else "audiofix"
+
+    @property
+    def loading(self) -> float:
+        """Seconds that were spent on reading models so far, each once: no part of the time that a track takes."""
+        return self.kept.seconds
 
     def check(self, kind: str, names: Sequence[str]) -> None:
         """Refuse before any computing what no model is there for, or a quality that there is not."""
@@ -61,11 +70,10 @@ class Own:
 
     def run(self, task: Task) -> dict[str, Tensor]:
         """As the commands do it, with the task's seed."""
-        return self._separated(task) if task.kind == "separate" else self._restored(task)
+        with keeping_models(self.kept):
+            return self._separated(task) if task.kind == "separate" else self._restored(task)
 
     def _separated(self, task: Task) -> dict[str, Tensor]:
-        from audiofix.api import separate
-
         named = distinct([self.sources.get(name, name) for name in task.clean])
         found = separate(
             task.given, named, quality=self.quality, prior=self.prior, draws=self.draws, seed=task.seed,
@@ -74,8 +82,6 @@ class Own:
         return {name: found[source].samples for name, source in zip(task.clean, named, strict=True)}
 
     def _restored(self, task: Task) -> dict[str, Tensor]:
-        from audiofix.repair import restore
-
         higher = task.rate if task.rate != task.given.sample_rate else None
         faults: list[Fault] = list(task.faults)
         if not faults and higher is None:
@@ -94,9 +100,10 @@ def own(
     draws: int | None = None,
     device: str = "auto",
     sources: Mapping[str, str] | None = None,
+    kept: Kept | None = None,
 ) -> Own:
     """Used by SYSTEMS. `sources`: the model's source for each name in a task; without it, the name itself."""
-    return Own(quality, prior, draws, device, sources or {})
+    return Own(quality, prior, draws, device, sources or {}, kept)
 
 
 def distinct(names: list[str]) -> list[str]:

@@ -160,7 +160,8 @@ def test_what_cannot_work_is_refused_before_anything_runs(tool):
     system = command(tool(HALVES) + " {in} {outdir}", stem_names="speech=vocals,pinao=rest")
     system.check("separate", ["speech", "pinao"])
     with pytest.raises(
-        SettingError, match="stem names are given for pinao, and the sources are speech, piano"
+        SettingError,
+        match="--stem-names is given for pinao, and the sources are speech, piano; give --stem",
     ):
         system.check("separate", ["speech", "piano"])
 
@@ -207,6 +208,22 @@ def test_an_open_quote_and_a_senseless_timeout_are_refused():
         command("tool '{in} {outdir}")
     with pytest.raises(SettingError, match="timeout is 0 s"):
         command("tool {in} {outdir}", timeout=0)
+
+
+def test_stem_names_by_the_sources_of_the_models(tool):
+    sources = {"vocals": "speech", "drums+bass+other": "piano"}
+    line = tool(HALVES) + " {in} {outdir}"
+    task = separation(tuple(sources))
+    for text in ("speech=vocals,piano=rest", "drums+bass+other=rest"):
+        system = command(line, stem_names=text, sources=sources)
+        system.check("separate", list(sources))
+        found = system.run(task)
+        torch.testing.assert_close(found["drums+bass+other"], 0.75 * task.given.samples, atol=2**-23, rtol=0)
+    twice = {"a": "speech", "b": "speech"}
+    with pytest.raises(SettingError, match="the sources are a, b; give --stem-names a=FILE,b=FILE"):
+        command(line, stem_names="speech=vocals", sources=twice).check("separate", list(twice))
+    with pytest.raises(SettingError, match="gives a source twice"):
+        command(line, stem_names="speech=vocals,vocals=rest", sources=sources)
 
 
 def test_stem_names():

@@ -13,6 +13,7 @@ from audiofix.errors import ModelError, SettingError
 from audiofix.evaluation.systems import installed
 from audiofix.evaluation.systems.base import RESTORED, Task, load_system
 from audiofix.evaluation.systems.demucs import demucs
+from audiofix.evaluation.systems.listing import listed
 from audiofix.numerics.metrics import si_sdr, snr
 from audiofix.types import Audio
 from tests.benchmarks.separate import HERE, read_mixtures
@@ -34,6 +35,13 @@ def peer(name):
     if name != "spleeter":
         pytest.importorskip("onnxruntime")
     return load_system(name)
+
+
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_the_list_says_what_a_peer_can_do(name):
+    (one,) = [one for one in listed() if one.name == name]
+    assert set(one.tasks) == peer(name).kinds
+    assert one.missing == ()
 
 
 @pytest.fixture(scope="module")
