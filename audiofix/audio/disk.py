@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -195,12 +196,9 @@ def _try_folder(folder: Path, made: list[Path]) -> None:
         for place in reversed(missing):
             place.mkdir(exist_ok=True)
             made.append(place)
-        part = _part(folder)
-        try:
-            _create(part)
-            part.write_bytes(b"\0")
-        finally:
-            part.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:  # nameless: nothing is left if we are killed here
+            probe.write(b"\0")
+            probe.flush()
     except OSError as error:
         raise refusal(folder, error) from error
 

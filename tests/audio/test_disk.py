@@ -142,10 +142,28 @@ def test_no_permission_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         raise OSError(code, "no", str(part))
 
     monkeypatch.setattr(disk, "_create", forbidden)
+    monkeypatch.setattr(disk.tempfile, "TemporaryFile", lambda dir: forbidden(dir))
     with pytest.raises(OutputError, match="no permission to write"):
         write_audio(tmp_path / "a.wav", Audio(tone(), RATE))
     with pytest.raises(OutputError, match="no permission to write"):
         check_output([tmp_path / "a.wav"], overwrite=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are Linux's")
+def test_a_folder_is_tried_without_leaving_a_name_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is killed while it tries leaves nothing: there is nothing to see at any time."""
+    real, seen = disk.tempfile.TemporaryFile, []
+
+    def watched(dir: Path) -> object:
+        file = real(dir=dir)
+        seen.append(sorted(path.name for path in dir.iterdir()))
+        return file
+
+    monkeypatch.setattr(disk.tempfile, "TemporaryFile", watched)
+    check_output([tmp_path / "a.wav"], overwrite=False)
+    assert seen == [[]]
 
 
 def test_a_parent_that_is_a_file(tmp_path: Path) -> None:
