@@ -9,6 +9,7 @@ import signal
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -22,6 +23,8 @@ PATIENCE = 20.0  # s that a worker has to clear away what it was at
 
 def here(run: Run, tasks: Sequence[Task]) -> Generator[Record]:
     """One after the other, in this process."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # see `_start`
     guard = Guard()
     with contextlib.closing(Worker(run, guard=guard)) as worker, guard.handling("SIGINT", "SIGTERM"):
         for task in tasks:
@@ -113,6 +116,8 @@ def _start(run: Run, threads: int, place: int) -> Lane:
     mine, theirs = spawn.Pipe()
     process = spawn.Process(target=serve, args=(theirs, run, threads, place), name=str(place))
     # Ctrl-C in a terminal goes to all processes; that the workers stop is for this one to say, once.
+    # The tracker of shared things unblocks signals where it is started: before, or the first worker hears them.
+    resource_tracker.ensure_running()
     blocked = None
     if hasattr(signal, "pthread_sigmask"):
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

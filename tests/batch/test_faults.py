@@ -96,6 +96,21 @@ def test_stopped_and_gone_on_with(stop, jobs):
 
 
 @posix
+def test_workers_do_not_hear_an_interrupt_themselves():
+    names = [f"{i}.wav" for i in range(12)]
+    recordings(IN, names)
+    slow = start(
+        "tests.batch.cheap", "halve", IN, "-o", OUT, "--jobs", 2, "--seconds", 0.3, start_new_session=True
+    )
+    until(lambda: lines(OUT) >= 2 and len({record["worker"] for record in records(OUT)}) == 2)
+    for worker in {int(record["worker"].rpartition(":")[2]) for record in records(OUT)}:
+        os.kill(worker, signal.SIGINT)
+    result = finish(slow)
+    assert (result.returncode, result.stderr) == (0, "")
+    whole(OUT, names)
+
+
+@posix
 def test_the_whole_run_is_killed_and_the_next_goes_on():
     names = [f"{i}.wav" for i in range(12)]
     recordings(IN, names)
