@@ -54,8 +54,26 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
+def at_once(command: list[str], folder: Path) -> float:
+    """Seconds of work of the slower of two processes that do the same at once, a core each, nothing shared."""
+    cores, running = sorted(os.sched_getaffinity(0))[:2], []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for core in cores:
+        line = [sys.executable, "-m", "audiofix", *command, "-o", str(folder / str(core)), "--devices", "cpu"]
+        running.append(subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL))
+        os.sched_setaffinity(running[-1].pid, {core})
+    statuses = [process.wait() for process in running]
+    if any(statuses):
+        raise SystemExit(f"audiofix {' '.join(command)} failed")
+    reports = [json.loads((folder / str(core) / "mix" / "report.json").read_text()) for core in cores]
+    return max(float(report["seconds"]) for report in reports)
+
+
 def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
-    """One process on one core, and two on two: seconds a step of the chain, and their ratio."""
+    """One process on one core, two on two, and two on two that share nothing: seconds of work, and their ratios.
+
+    `machine`: what the cores leave each other of their speed, which no division of the work can mend.
+    """
     rows: list[dict[str, object]] = []
     for length in seconds:
         with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +81,8 @@ def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
             found = {}
             for count in (1, 2):
                 out = Path(folder, f"out{count}")
-                command = ["separate", str(mix), "-o", str(out), "--quality", quality, "--save-every", "1e9"]
+                line = ["separate", str(mix), "--quality", quality, "--save-every", "1e9"]
+                command = [*line, "-o", str(out)]
                 # The cores are the machine's: one is taken off for the single process.
                 cores = ["--devices", f"cpu:{count}"] if count > 1 else ["--devices", "cpu"]
                 before = os.sched_getaffinity(0)
@@ -74,6 +93,7 @@ def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
                     os.sched_setaffinity(0, before)
                 report = json.loads((out / "mix" / "report.json").read_text(encoding="utf-8"))
                 found[count, "work"] = report["seconds"]
+            apart = at_once(line, Path(folder, "apart"))
             same = files(Path(folder, "out1")) == files(Path(folder, "out2"))
         rows.append(
             {
@@ -81,6 +101,7 @@ def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
                 "seconds_1": round(found[1, "work"], 2),
                 "seconds_2": round(found[2, "work"], 2),
                 "efficiency": round(found[1, "work"] / (2 * found[2, "work"]), 3),
+                "machine": round(found[1, "work"] / apart, 3),
                 "with_loading": round(found[1] / (2 * found[2]), 3),
                 "same_files": same,
             }
