@@ -19,6 +19,7 @@ from audiofix.hub.registry import export_model
 from audiofix.numerics.envelope import levels, spectrum
 from audiofix.operators.band import Band
 from audiofix.priors.envelope import LOWERED
+from audiofix.settings import Settings
 from audiofix.tools import EFFORTS, Effort, prepare_tools
 from audiofix.types import Audio
 from tests.conftest import tiny_card
@@ -128,9 +129,8 @@ def test_a_missing_band_among_other_faults_is_shaped(add: Add) -> None:
 
 
 def chosen() -> list[str]:
-    tools = prepare_tools(
-        torch.zeros(1, 800), RATE, [LostBand(CUT)], "speech", None, "fast", None, None, "cpu"
-    )
+    settings = Settings(source="speech", quality="fast", device="cpu")
+    tools = prepare_tools(torch.zeros(1, 800), RATE, [LostBand(CUT)], settings)
     assert tools.finishes == (tools.envelope is not None) == (len(tools.cards) == 2)
     return [card.name for card in tools.cards]
 

@@ -64,6 +64,12 @@ def unscaled(level: Tensor) -> Tensor:
     return level * 4.0 - 2.0
 
 
+def doubted(wanted: Tensor, own: Tensor, trusted: float) -> Tensor:
+    """Levels that are wanted, log10 of power; rises over one's own beyond `trusted` count half."""
+    rise = wanted - own
+    return own + rise.clamp(max=trusted) + 0.5 * (rise - trusted).clamp(min=0.0)
+
+
 def shaped(wave: Tensor, wanted: Tensor, known: Tensor, rounds: int = ROUNDS) -> Tensor:
     """(batch, time) with the wanted levels where bands are not known.
 

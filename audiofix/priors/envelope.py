@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from audiofix.nets.envelope import EnvelopeNet
-from audiofix.numerics.envelope import HOP, ROUNDS, WINDOW, features, known_bands, shaped, unscaled
+from audiofix.numerics.envelope import (
+    HOP,
+    ROUNDS,
+    WINDOW,
+    doubted,
+    features,
+    known_bands,
+    levels,
+    shaped,
+    spectrum,
+    unscaled,
+)
 
 # Of what is told, log10 of power: a draw's phases are a guess, and of equal level it would err by 3 dB more than
 # silence does. This much lower costs hardly any likeness (models/recipes/EXPERIMENTS.md).
@@ -20,8 +31,9 @@ LOWERED = -0.15
 class Envelope:
     """Tells the levels of bands that are missing, and gives them to a draw."""
 
-    def __init__(self, net: EnvelopeNet, sample_rate: int) -> None:
-        self.net, self.sample_rate = net, sample_rate
+    def __init__(self, net: EnvelopeNet, sample_rate: int, trusted_rise_db: float | None = None) -> None:
+        """`trusted_rise_db`: what a draw is raised by beyond it counts half; None: all of it counts."""
+        self.net, self.sample_rate, self.trusted_rise_db = net, sample_rate, trusted_rise_db
         net.eval().requires_grad_(False)
 
     @property
@@ -45,7 +57,10 @@ class Envelope:
         """(batch, time) at the working level, the bands above `cutoff` Hz at the levels that the others tell."""
         wave = x.to(next(self.net.parameters()))
         known = known_bands(self._edge(wave, cutoff))
-        return shaped(wave, self.levels(wave, cutoff) + LOWERED, known).to(x)
+        told = self.levels(wave, cutoff) + LOWERED
+        if self.trusted_rise_db is not None:
+            told = doubted(told, levels(spectrum(wave)), self.trusted_rise_db / 10)
+        return shaped(wave, told, known).to(x)
 
     def _edge(self, wave: Tensor, cutoff: float) -> Tensor:
         return torch.full(wave.shape[:1], 2 * cutoff / self.sample_rate, device=wave.device)

@@ -21,6 +21,7 @@ from audiofix.numerics.envelope import (
     SMOOTH,
     WIDTH,
     WINDOW,
+    doubted,
     features,
     known_bands,
     levels,
@@ -158,6 +159,12 @@ def test_short_frames_lie_within_their_long_one(place: int) -> None:
 # What a signal is given.
 
 FLAT = edges(0.0)  # nothing is known
+
+
+def test_rises_count_half_beyond_what_is_trusted_and_falls_count_whole() -> None:
+    mine = torch.tensor([0.0, -1.0, 2.0, 0.0, 0.0])
+    told = torch.tensor([-3.0, -0.5, 2.7, 1.7, 0.7])
+    assert torch.allclose(doubted(told, mine, 0.7), torch.tensor([-3.0, -0.5, 2.7, 1.2, 0.7]), atol=1e-6)
 
 
 def own(wave: Tensor) -> Tensor:

@@ -89,6 +89,19 @@ def test_a_shaped_draw_has_the_levels_that_are_told_less_what_a_guess_costs(told
     assert float(found.mean()) == pytest.approx(told + LOWERED, abs=5 * (0.31 * 4 / (2 * 53 * 77 * 8)) ** 0.5)
 
 
+def test_a_rise_that_is_doubted_counts_half_beyond_what_is_trusted() -> None:
+    x, first = 0.1 * noise(2, 60 * HOP), 48
+    before = levels(spectrum(x))[:, 4:-4, first + 3 :]
+    for told, trusted in ((0.5, 4.0), (0.5, 0.0), (-4.0, 0.0)):
+        envelope = Envelope(tiny_envelope(told=told).double(), RATE, trusted_rise_db=10 * trusted)
+        found = levels(spectrum(envelope.shape(x, CUT)))[:, 4:-4, first + 3 :]
+        # Frame by frame so much below what is told; falls are reached, rises by what counts of them.
+        rise = told + LOWERED - before
+        expected = before + torch.where(rise > trusted, trusted + 0.5 * (rise - trusted), rise)
+        # As above; where half of a rise counts the draw's own level stays in it, with its own error.
+        assert float(found.mean()) == pytest.approx(float(expected.mean()), abs=0.05)
+
+
 def test_its_own_levels_lower_a_draw_by_that_alone() -> None:
     class Own(Envelope):
         def levels(self, low: Tensor, _cutoff: float) -> Tensor:

@@ -13,6 +13,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from audiofix.errors import SettingError
 from audiofix.numerics.envelope import BANDS, FEATURES, known_bands, levels, spectrum
 from audiofix.training import envelope_task
 from audiofix.training.bands import Banded, simulated_bands
@@ -185,3 +186,17 @@ def test_figures_are_the_same_each_time(config: TrainConfig, knows: Knows) -> No
     with torch.no_grad():
         net.leave.bias.add_(0.5)
     assert first != EnvelopeTask().validate(config, net, folders)
+
+
+@pytest.mark.parametrize("change", [{"trusted_rise_db": -1.0}, {"family": "score", "trusted_rise_db": 7.0}])
+def test_what_is_trusted_is_of_an_envelope_and_not_negative(change: dict[str, Any]) -> None:
+    stated = {
+        "name": "x",
+        "family": "envelope",
+        "source": "speech",
+        "train": ("a",),
+        "valid": ("b",),
+        **change,
+    }
+    with pytest.raises(SettingError, match="trusted_rise_db is of an envelope, 0 or more"):
+        TrainConfig(**stated)
