@@ -16,8 +16,8 @@ from audiofix.baselines.denoising import FRAME, wiener
 from audiofix.baselines.dequantising import dequantise_sparse
 from audiofix.baselines.spade import Spade
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
+from audiofix.numerics.fills import USUAL
 from audiofix.operators.autoregression import fill_from_nearby
-from audiofix.operators.gap import FILL_ORDERS, FILL_ROUNDS
 
 PRIOR_RATE = 16000  # at which the orders of the fills were chosen; others get the same time
 
@@ -28,7 +28,7 @@ def first_guess(samples: Tensor, sample_rate: int, faults: Sequence[Fault]) -> T
     spans = sorted(span for fault in faults if isinstance(fault, LostSamples) for span in fault.spans)
     if spans:
         order = fill_order(sample_rate)
-        filled = [fill_from_nearby(row.double().numpy(), spans, order, FILL_ROUNDS) for row in guess]
+        filled = [fill_from_nearby(row.double().numpy(), spans, order) for row in guess]
         guess = torch.from_numpy(np.stack(filled)).to(guess)
     for fault in faults:
         if isinstance(fault, Cut):
@@ -55,7 +55,7 @@ def fill_order(sample_rate: int) -> int:
 
     The work grows with its cube: twice the priors' is enough for what lies above their band.
     """
-    return FILL_ORDERS[0] * min(2, max(1, round(sample_rate / PRIOR_RATE)))
+    return USUAL.orders[0] * min(2, max(1, round(sample_rate / PRIOR_RATE)))
 
 
 def sparse_settings(fault: Cut | Rounded, sample_rate: int) -> Spade:

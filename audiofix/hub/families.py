@@ -98,11 +98,13 @@ def build_inpainter(
     card: ModelCard, folder: Path, device: str | torch.device = "cpu", bf16: bool = False
 ) -> Inpainter:
     """The posterior of one source's lost samples. Raises as `load_network` does."""
+    from audiofix.numerics.fills import USUAL, Fills
     from audiofix.priors.inpainting import SHOWN, Inpainter
 
     net = _mixer(card, folder, device, recorded=SHOWN)
     _same_number(card, folder, net.config.outputs)
-    return Inpainter(net, card.sample_rate, card.sigmas, bf16, card.fill_orders)
+    fills = Fills(card.fill_orders or USUAL.orders, card.fill_excitation == "uneven")
+    return Inpainter(net, card.sample_rate, card.sigmas, bf16, fills)
 
 
 def build_upsampler(
@@ -139,7 +141,7 @@ def build_envelope(
     for key, size in (("inputs", FEATURES), ("bands", BANDS)):
         if (got := getattr(net.config, key)) != size:
             raise bad_model(folder / CARD_FILE, f"network.{key}", str(size), got, _REMEDY)
-    return Envelope(net, card.sample_rate)
+    return Envelope(net, card.sample_rate, card.trusted_rise_db)
 
 
 def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:

@@ -11,6 +11,8 @@ from scipy.signal import correlate, oaconvolve
 
 Signal = NDArray[np.float64]
 Estimate = Callable[[Signal, int], Signal]
+# Neighbourhood, first and one past the last lost sample, order, to the samples of one gap.
+Interpolate = Callable[[Signal, int, int, int], Signal]
 
 # Known samples used on each side of a gap, as a multiple of the order or of the gap, whichever is longer.
 CONTEXT = 4
@@ -42,9 +44,14 @@ def covariance_method(x: Signal, order: int) -> Signal:
     products[0] = [x[order:] @ x[order - lag : time - lag] for lag in range(order + 1)]
     for i in range(order):
         products[i + 1, i + 1 :] = products[i, i:-1] + head[i] * head[i:] - tail[i] * tail[i:]
+    return solve_normal(products)
+
+
+def solve_normal(products: Signal) -> Signal:
+    """Coefficients 1, a_1 ... a_p from the upper half of (p + 1, p + 1) products of delayed signals."""
     normal = products[1:, 1:]
     # Of the loudest stretch: what rounding leaves of it stays where a sound has ended in digital silence.
-    normal[np.diag_indices(order)] += RIDGE * np.diag(products).max() + TINY
+    normal[np.diag_indices(len(normal))] += RIDGE * np.diag(products).max() + TINY
     factors = cho_factor(normal, lower=False, overwrite_a=True, check_finite=False)
     return np.concatenate([[1.0], cho_solve(factors, -products[0, 1:], check_finite=False)])
 
@@ -115,7 +122,14 @@ def janssen(
     return filled
 
 
-def fill_from_nearby(x: Signal, lost: Sequence[tuple[int, int]], order: int, rounds: int) -> Signal:
+def interpolate_evenly(x: Signal, start: int, stop: int, order: int) -> Signal:
+    """Fill one gap by the covariance method, all errors counting alike. A third round changes nothing."""
+    return interpolate(x, start, stop, order, covariance_method, 2)
+
+
+def fill_from_nearby(
+    x: Signal, lost: Sequence[tuple[int, int]], order: int, how: Interpolate = interpolate_evenly
+) -> Signal:
     """Fill each gap of (time,) from what is close by, by the covariance method; x in the gaps is not looked at.
 
     Two changes to `janssen`. Nothing is taken for silent outside, so narrow peaks keep their width; and only
@@ -132,8 +146,7 @@ def fill_from_nearby(x: Signal, lost: Sequence[tuple[int, int]], order: int, rou
         # As many equations of known samples for each coefficient as at the full order.
         within = min(order, before, after, (before + after) // (2 * NEARBY))
         if within > 0:
-            around = x[left:right]
-            filled[start:stop] = interpolate(around, before, stop - left, within, covariance_method, rounds)
+            filled[start:stop] = how(x[left:right], before, stop - left, within)
     return filled
 
 

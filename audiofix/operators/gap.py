@@ -11,21 +11,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiofix.errors import SettingError
-from audiofix.operators.autoregression import fill_from_nearby
+from audiofix.numerics.fills import USUAL, Fills
+from audiofix.operators.autoregression import fill_from_nearby, interpolate_evenly
+from audiofix.operators.excitation import interpolate_unevenly
 
-FILL_ORDERS = (1024, 192)  # tones want a long memory, voices a short one
-FILL_ROUNDS = 2  # of estimating and filling; a third changes nothing
+
+def classical_fill(
+    x: NDArray[np.float64], gaps: Sequence[tuple[int, int]], order: int, uneven: bool = False
+) -> NDArray[np.float64]:
+    """(time,) with its gaps filled by autoregression. See `fill_from_nearby`."""
+    return fill_from_nearby(x, gaps, order, interpolate_unevenly if uneven else interpolate_evenly)
 
 
 def classical_fills(
-    x: NDArray[np.floating], gaps: Sequence[tuple[int, int]], orders: Sequence[int] = FILL_ORDERS
+    x: NDArray[np.floating], gaps: Sequence[tuple[int, int]], how: Fills = USUAL
 ) -> NDArray[np.float32]:
-    """(time,) with its gaps filled by autoregression, once for each order: (order, time).
-
-    See `fill_from_nearby`.
-    """
+    """(time,) to (order, time)."""
     wide = x.astype(np.float64)
-    fills = [fill_from_nearby(wide, gaps, order, FILL_ROUNDS) for order in orders]
+    fills = [classical_fill(wide, gaps, order, how.uneven) for order in how.orders]
     return np.stack(fills).astype(np.float32)
 
 
@@ -77,10 +80,10 @@ class Gap:
         edges = np.flatnonzero(np.diff(np.pad(~self.known.cpu().bool().numpy(), 1).astype(np.int8)))
         return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
-    def evidence(self, y: Tensor, orders: Sequence[int] = FILL_ORDERS) -> Tensor:
+    def evidence(self, y: Tensor, how: Fills = USUAL) -> Tensor:
         """(batch, 1, time) to what an inpainter is shown, (batch, 3, time): two fills, and 1 where lost."""
         known = self.forward(y)[:, 0]
-        fills = [torch.from_numpy(classical_fills(row.cpu().numpy(), self.gaps, orders)) for row in known]
+        fills = [torch.from_numpy(classical_fills(row.cpu().numpy(), self.gaps, how)) for row in known]
         lost = self._select(torch.zeros_like(known), 1.0, known)
         return torch.cat([torch.stack(fills).to(known), lost[:, None]], dim=1)
 

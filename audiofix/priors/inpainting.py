@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
 from audiofix.nets.mixer import TimeFrequencyMixer
+from audiofix.numerics.fills import USUAL, Fills
 from audiofix.priors.score_network import NOTHING_KNOWN, Network
 
 SHOWN = 2  # waves that the network is shown: the first fill, and in the gaps how the second differs from it
@@ -55,10 +56,10 @@ class Inpainter:
         sample_rate: int,
         sigmas: tuple[float, ...],
         bf16: bool = False,
-        orders: tuple[int, ...] | None = None,
+        fills: Fills = USUAL,
     ) -> None:
-        """`orders`: of the two fills that it learnt to be shown; None: the usual ones of `operators.gap`."""
-        self.orders = orders
+        """`fills`: the two that it learnt to be shown."""
+        self.fills = fills
         self.net, self.sample_rate, self.sigmas, self.bf16 = net, sample_rate, sigmas, bf16
         self.grid = net.grid
         self.halo = -(-(net.receptive_field + AROUND) // net.grid) * net.grid

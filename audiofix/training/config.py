@@ -75,6 +75,7 @@ class TrainConfig:
     bands: dict[str, Any] = field(default_factory=dict)
     variation: dict[str, Any] = field(default_factory=dict)
     shown: str | None = None
+    trusted_rise_db: float | None = None  # of an envelope: see its card
     mixed_train: tuple[str, ...] = ()
     mixed_valid: tuple[str, ...] = ()
     network: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +98,10 @@ class TrainConfig:
                 (self.shown is not None) == bool(self.mixed_train)
                 and (self.shown is None or self.family == "wavenet"),
                 "shown names a separator for a wavenet, together with mixed_train and mixed_valid",
+            ),
+            (
+                self.trusted_rise_db is None or (self.family == "envelope" and self.trusted_rise_db >= 0),
+                "trusted_rise_db is of an envelope, 0 or more",
             ),
             (
                 len(self.mixed_train) == len(self.mixed_valid),

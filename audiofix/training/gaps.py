@@ -12,7 +12,8 @@ from numpy.random import Generator
 from torch import Tensor
 
 from audiofix.errors import SettingError
-from audiofix.operators.gap import FILL_ORDERS, classical_fills
+from audiofix.numerics.fills import USUAL, Fills
+from audiofix.operators.gap import classical_fills
 from audiofix.training.data import Folder, training_batch
 
 KNOWN_MS = 40.0  # known at least between gaps and at the ends, and at least as much as a gap takes
@@ -31,7 +32,8 @@ class Gaps:
     # Windows that are filled in all, each coming back at other gains and noise; 0 fills new ones for ever. Filling
     # takes the classical way longer than a step takes the network.
     pool: int = 0
-    orders: Sequence[int] = FILL_ORDERS  # of the two fills that the network is shown
+    orders: Sequence[int] = USUAL.orders  # of the two fills that the network is shown
+    uneven: bool = False  # whether the errors of the fills count by their own variance
 
     def __post_init__(self) -> None:
         if self.pool < 0:
@@ -43,6 +45,11 @@ class Gaps:
                 f"gaps: most {self.most} and length_ms {self.length_ms}; give a count of 1 or more and (low, "
                 "high) above 0"
             )
+
+    @property
+    def fills(self) -> Fills:
+        """What the network is shown."""
+        return Fills(tuple(self.orders), self.uneven)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,7 @@ def simulated_gaps(
         places = draw_gaps(length, folder.sample_rate, how, generator)
         for start, stop in places:
             lost[row, start:stop] = 1
-        fills[row] = classical_fills(wave, places, how.orders)
+        fills[row] = classical_fills(wave, places, how.fills)
     return Gapped(clean, torch.from_numpy(fills), torch.from_numpy(lost))
 
 

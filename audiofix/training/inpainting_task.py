@@ -62,13 +62,13 @@ class InpaintingTask(Drawn):
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """SNR in gaps of four lengths, mean over windows in dB: of one call, and of the first classical fill."""
         (folder,) = folders
-        orders = Gaps(**config.gaps).orders
+        shown = {key: config.gaps[key] for key in ("orders", "uneven") if key in config.gaps}
         inpainter = Inpainter(net, config.sample_rate, (config.sigma_max, config.sigma_min))
         found: dict[str, float] = {}
         classical: dict[str, float] = {}
         for length in VALID_MS:
             generator = np.random.default_rng([config.seed, 1 << 41])
-            how = Gaps(most=4, length_ms=(length, length), orders=orders)
+            how = Gaps(most=4, length_ms=(length, length), **shown)
             item = simulated_gaps(folder, VALID_WINDOWS, VALID_LENGTH, (0.0, 0.0), how, generator)
             y = torch.cat([item.fills, item.lost[:, None]], dim=1)
             parts = (part.to(place_of(net)) for part in y.split(4))

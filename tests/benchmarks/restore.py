@@ -30,7 +30,7 @@ from audiofix.choosing import PRIORS
 from audiofix.hub.registry import load_prior, models_for_source
 from audiofix.numerics.metrics import log_spectral_distance, snr
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
-from audiofix.operators.gap import FILL_ORDERS, Gap
+from audiofix.operators.gap import Gap
 from audiofix.operators.lowpass import LowPass, decimate
 from audiofix.posterior import amortised_score
 from audiofix.runtime.devices import has_native_bf16, pick_device
@@ -120,7 +120,7 @@ def main() -> None:
             begin = operator.start(y, 1)
             if options.prior == "posterior":
                 gaps_shown = options.task == "inpaint"
-                shown = operator.evidence(y, prior.orders or FILL_ORDERS) if gaps_shown else begin[:, 0]
+                shown = operator.evidence(y, prior.fills) if gaps_shown else begin[:, 0]
                 denoise = executor.jointly(prior, shown)
                 score = amortised_score(denoise)
                 begin = operator.project(denoise(torch.zeros_like(begin), math.inf), y)

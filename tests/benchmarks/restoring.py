@@ -34,9 +34,9 @@ from audiofix.baselines.interpolation import interpolated
 from audiofix.baselines.upsampling import spectral_replication
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
 from audiofix.evaluation.systems.base import RESTORED, System, Task
+from audiofix.numerics.fills import USUAL
 from audiofix.numerics.metrics import log_spectral_distance, snr
-from audiofix.operators.autoregression import fill_from_nearby
-from audiofix.operators.gap import FILL_ORDERS, FILL_ROUNDS
+from audiofix.operators.gap import classical_fill
 from audiofix.operators.lowpass import decimate
 from audiofix.repair import restore
 from audiofix.runtime.memory import keep_freed_memory
@@ -82,8 +82,8 @@ def _sinc(low: Tensor, factor: int, length: int) -> np.ndarray:
     return resample(low[None], RATE // factor, RATE, length)[0].numpy()
 
 
-def _nearby(spans: Sequence[tuple[int, int]], order: int, x: np.ndarray) -> np.ndarray:
-    return fill_from_nearby(x.astype(float), spans, order, FILL_ROUNDS)
+def _nearby(spans: Sequence[tuple[int, int]], order: int, uneven: bool, x: np.ndarray) -> np.ndarray:
+    return classical_fill(x.astype(float), spans, order, uneven)
 
 
 def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
@@ -95,7 +95,8 @@ def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
     start = torch.where(where, 0.0, clip)
     methods: dict[str, Classical] = {
         "janssen": lambda x: interpolated(x.astype(float), RATE, lost.spans),
-        **{f"nearby, order {order}": partial(_nearby, lost.spans, order) for order in FILL_ORDERS},
+        **{f"nearby, order {order}": partial(_nearby, lost.spans, order, False) for order in USUAL.orders},
+        "uneven, order 1400": partial(_nearby, lost.spans, 1400, True),
     }
     return Case(audio(start), [lost], lambda x: float(snr(x, clip, where)), start, methods)
 

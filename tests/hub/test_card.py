@@ -29,6 +29,19 @@ def test_what_conditions_a_model_is_written_if_anything_does(whole, tmp_path, sh
     assert read_card(tmp_path) == replace(whole, shown=shown)
 
 
+@pytest.mark.parametrize("excitation", [None, "even", "uneven"])
+def test_how_fills_are_made_is_written_if_it_is_said(whole, tmp_path, excitation):
+    card = replace(whole, fill_excitation=excitation)
+    write_card(card, tmp_path)
+    file = tmp_path / "card.toml"
+    assert ("fill_excitation" in file.read_text()) == (excitation is not None)
+    assert read_card(tmp_path) == card
+    if excitation:
+        file.write_text(file.read_text().replace(f'"{excitation}"', '"odd"'))
+        with pytest.raises(ModelError, match="fill_excitation: expected even or uneven, got 'odd'"):
+            read_card(file)
+
+
 @pytest.mark.parametrize("levels", [256, 100])
 def test_quantiser_steps_become_amplitude(whole, tmp_path, levels):
     """The ancestor's ladder runs from 175.9 to 0.1 steps of a scale of 256 levels that spans -1 to 1."""

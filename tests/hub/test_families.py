@@ -22,6 +22,7 @@ from audiofix.hub.registry import (
 )
 from audiofix.hub.weights import SHORT
 from audiofix.nets.envelope import EnvelopeNet
+from audiofix.numerics.fills import USUAL, Fills
 from audiofix.priors.base import Posterior, Prior
 from audiofix.priors.envelope import Envelope
 from audiofix.priors.inpainting import Inpainter
@@ -127,6 +128,19 @@ def test_a_loaded_mixer_gives_the_numbers_of_the_one_written(export, family):
         assert not torch.equal(found, other.denoise(x, y, sigma))
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({}, USUAL),
+        ({"fill_orders": (60, 24)}, Fills((60, 24))),
+        ({"fill_orders": (60, 24), "fill_excitation": "uneven"}, Fills((60, 24), uneven=True)),
+        ({"fill_excitation": "even"}, USUAL),
+    ],
+)
+def test_a_loaded_inpainter_is_shown_the_fills_of_its_card(export, stated, expected):
+    assert load_prior("inpainter", folder=export("inpainter", **stated)).fills == expected
+
+
 def test_a_loaded_envelope_gives_the_numbers_of_the_one_written(export):
     found, net = load_prior("envelope", folder=export("envelope")), stored(tiny_envelope())
     x = 0.1 * torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
@@ -135,6 +149,12 @@ def test_a_loaded_envelope_gives_the_numbers_of_the_one_written(export):
     assert torch.equal(found.shape(x, 3000.0), expected.shape(x, 3000.0))
     other = Envelope(tiny_envelope(1), 16000)
     assert not torch.equal(found.shape(x, 3000.0), other.shape(x, 3000.0))
+
+
+@pytest.mark.parametrize("trusted", [None, 0.0, 7.0])
+def test_a_loaded_envelope_trusts_what_its_card_says(export, trusted):
+    folder = export("envelope", trusted_rise_db=trusted)
+    assert load_prior("envelope", folder=folder).trusted_rise_db == trusted
 
 
 def test_an_envelope_has_no_noise_levels_and_others_have(export, card, tmp_path):

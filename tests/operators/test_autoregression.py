@@ -265,16 +265,16 @@ def test_no_gap_changes_nothing() -> None:
 
 def test_nearby_fills_learn_from_their_orders_and_no_further() -> None:
     x, lost, reach = coloured(1000), [(480, 520)], 24 * NEARBY
-    found = fill_from_nearby(x, lost, 24, 2)
+    found = fill_from_nearby(x, lost, 24)
     first, last = 480 - reach, 520 + reach
     assert np.array_equal(
         found[480:520], interpolate(x[first:last], reach, reach + 40, 24, covariance_method, 2)
     )
     far = x.copy()
     far[:first], far[last:] = 7, 7
-    assert np.array_equal(fill_from_nearby(far, lost, 24, 2)[480:520], found[480:520])
+    assert np.array_equal(fill_from_nearby(far, lost, 24)[480:520], found[480:520])
     far[first] = 8
-    assert not np.array_equal(fill_from_nearby(far, lost, 24, 2)[480:520], found[480:520])
+    assert not np.array_equal(fill_from_nearby(far, lost, 24)[480:520], found[480:520])
 
 
 def test_nearby_fills_look_at_no_gap_and_keep_what_is_known() -> None:
@@ -283,9 +283,9 @@ def test_nearby_fills_look_at_no_gap_and_keep_what_is_known() -> None:
     for start, stop in lost:
         kept[start:stop] = False
     spoilt = np.where(kept, x, np.nan)
-    found = fill_from_nearby(spoilt, lost, 24, 2)
+    found = fill_from_nearby(spoilt, lost, 24)
     assert np.array_equal(found[kept], x[kept])
-    assert np.array_equal(found, fill_from_nearby(x, lost, 24, 2))
+    assert np.array_equal(found, fill_from_nearby(x, lost, 24))
     # The first learns up to the second, the second from the end of the first.
     assert np.array_equal(
         found[300:350], interpolate(x[228:420], 72, 122, 23, covariance_method, 2)
@@ -296,12 +296,12 @@ def test_nearby_fills_look_at_no_gap_and_keep_what_is_known() -> None:
 
 def test_nearby_fills_lower_the_order_with_what_is_known() -> None:
     x = coloured(600)
-    found = fill_from_nearby(x, [(30, 50)], 24, 2)
+    found = fill_from_nearby(x, [(30, 50)], 24)
     assert np.array_equal(found[30:50], interpolate(x[:122], 30, 50, 17, covariance_method, 2))  # 102 // 6
-    found = fill_from_nearby(x, [(3, 20)], 24, 2)  # no more than there are before it
+    found = fill_from_nearby(x, [(3, 20)], 24)  # no more than there are before it
     assert np.array_equal(found[3:20], interpolate(x[: 20 + 72], 3, 20, 3, covariance_method, 2))
     # Five samples are no evidence of anything.
-    assert not fill_from_nearby(x[:25], [(2, 22)], 24, 2)[2:22].any()
+    assert not fill_from_nearby(x[:25], [(2, 22)], 24)[2:22].any()
 
 
 def test_nearby_fills_follow_what_changes() -> None:
@@ -309,6 +309,6 @@ def test_nearby_fills_follow_what_changes() -> None:
     time = np.arange(6000)
     x = np.sin(0.05 * time + 2e-5 * time**2) + 1e-4 * noise(6000)
     lost, gap = [(2900, 3000)], slice(2900, 3000)
-    near = snr_db(fill_from_nearby(x, lost, 64, 2)[gap], x[gap])
+    near = snr_db(fill_from_nearby(x, lost, 64)[gap], x[gap])
     published = snr_db(janssen(x, lost, 64, lambda _: 2)[gap], x[gap])
     assert near > published + 6

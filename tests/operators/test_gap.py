@@ -11,8 +11,9 @@ import torch
 from hypothesis import strategies as st
 
 from audiofix.errors import SettingError
+from audiofix.numerics.fills import USUAL
 from audiofix.operators.autoregression import fill_from_nearby
-from audiofix.operators.gap import FILL_ORDERS, FILL_ROUNDS, Gap, classical_fills
+from audiofix.operators.gap import Gap, classical_fills
 from tests.operators.test_laws import random
 
 LOST = torch.tensor([3, 4, 5, 9])
@@ -91,9 +92,9 @@ def test_classical_fills_are_those_of_two_orders() -> None:
     found = classical_fills(spoilt, gaps)
     assert (found.shape, found.dtype) == ((2, 3000), np.float32)
     kept = ~np.isnan(spoilt)
-    for fill, order in zip(found, FILL_ORDERS, strict=True):
+    for fill, order in zip(found, USUAL.orders, strict=True):
         assert np.array_equal(fill[kept], x[kept])
-        alone = fill_from_nearby(x.astype(float), gaps, order, FILL_ROUNDS)
+        alone = fill_from_nearby(x.astype(float), gaps, order)
         assert np.array_equal(fill, alone.astype(np.float32))
     # The noise is 36 dB below the tones in the gaps, and what both orders leave of them is of its size.
     errors = (found - x)[:, ~kept]

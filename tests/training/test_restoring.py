@@ -251,7 +251,7 @@ def test_the_network_is_shown_what_the_prior_shows_it(config: TrainConfig) -> No
 def quick_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence and straight lines in place of what autoregression finds."""
 
-    def fills(x: np.ndarray, lost: list[tuple[int, int]], _orders: Any) -> np.ndarray:
+    def fills(x: np.ndarray, lost: list[tuple[int, int]], _how: Any) -> np.ndarray:
         found = np.stack([x, x])
         for start, stop in lost:
             found[0, start:stop] = 0
@@ -378,7 +378,7 @@ def test_figures_of_an_inpainter_are_ratios_in_gaps_that_are_heard(
     wave[RATE // 2 :] = 0
     soundfile.write(file, wave, RATE, "FLOAT")
 
-    def fills(x: np.ndarray, lost: Any, _orders: Any) -> np.ndarray:
+    def fills(x: np.ndarray, lost: Any, _how: Any) -> np.ndarray:
         assert lost
         return np.stack([0.9 * x, x])
 
