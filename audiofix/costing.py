@@ -12,6 +12,7 @@ import torch
 from audiofix.damages import Fault, LostSamples
 from audiofix.preparing import prepared
 from audiofix.repair import CONTEXT_SECONDS
+from audiofix.settings import Settings
 from audiofix.types import Audio
 
 BYTES_IN_FLIGHT = 3000  # a sample of a chunk in the mixer: measured (tests/benchmarks/memory.py)
@@ -29,21 +30,9 @@ class Cost:
     bytes: int
 
 
-def cost(
-    audio: Audio,
-    faults: Sequence[Fault],
-    *,
-    to_rate: int | None = None,
-    source: str = "auto",
-    prior: str | None = None,
-    quality: str = "balanced",
-    draws: int | None = None,
-    mean: bool | None = None,
-    seed: int = 0,
-    device: str = "auto",
-) -> Cost:
+def cost(audio: Audio, faults: Sequence[Fault], settings: Settings) -> Cost:
     """Check everything that `restore` would check; the time is estimated from one short network call."""
-    ready = prepared(audio, faults, to_rate, source, prior, quality, draws, mean, seed, device)
+    ready = prepared(audio, faults, settings)
     audio, faults, tools, schedule = ready.audio, ready.faults, ready.tools, ready.schedule
     probe = torch.zeros(1, 1, min(tools.sample_rate, 1 + int(audio.seconds * tools.sample_rate)))
     call: Any = tools.score()

@@ -14,6 +14,7 @@ from audiofix.damages import Fault, LostBand, LostSamples
 from audiofix.errors import InputError, SettingError
 from audiofix.guesses import first_guess, sparse_guess, to_recognise
 from audiofix.numerics.schedule import Schedule
+from audiofix.settings import Settings
 from audiofix.tools import TRUSTED, Tools, ladder_for, prepare_tools
 from audiofix.types import Audio
 
@@ -39,26 +40,15 @@ class Prepared:
     schedule: Schedule | None
 
 
-def prepared(
-    audio: Audio,
-    faults: Sequence[Fault],
-    to_rate: int | None,
-    source: str,
-    prior: str | None,
-    quality: str,
-    draws: int | None,
-    mean: bool | None,
-    seed: int,
-    device: str,
-) -> Prepared:
-    """Check and settle; arguments and errors are those of `audiofix.repair.restore`."""
-    audio, faults = checked(audio, faults, to_rate, draws, seed)
+def prepared(audio: Audio, faults: Sequence[Fault], settings: Settings) -> Prepared:
+    """Check and settle; errors are those of `audiofix.repair.restore`."""
+    audio, faults = checked(audio, faults, settings)
     rate = audio.sample_rate
     y = torch.where(audio.samples.isfinite(), audio.samples.float(), 0.0)
     finite = first_guess(y, rate, faults)
     sparse = sparse_guess(y, rate, faults)
     heard = to_recognise(y, rate, faults, sparse)
-    tools = prepare_tools(heard, rate, faults, source, prior, quality, draws, mean, device)
+    tools = prepare_tools(heard, rate, faults, settings)
     refuse_useless(faults, tools)
     sparse = sparse if tools.sparse else None
     if sparse is not None and faults[0].kind == "clip":
@@ -67,12 +57,11 @@ def prepared(
     return Prepared(audio, faults, y, finite, sparse, tools, gain, ladder_for(faults, gain, tools))
 
 
-def checked(
-    audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int
-) -> tuple[Audio, list[Fault]]:
+def checked(audio: Audio, faults: Sequence[Fault], settings: Settings) -> tuple[Audio, list[Fault]]:
     """The recording and its faults at the rate of the result. Raises InputError and SettingError."""
-    _check(audio, faults, to_rate, draws, seed)
+    _check(audio, faults, settings)
     refuse_lost(audio.samples, faults)
+    to_rate = settings.to_rate
     found, faults = audio, _at_rate(audio, faults, to_rate)
     if to_rate is not None:
         samples = resample(audio.samples.float(), audio.sample_rate, to_rate)
@@ -80,11 +69,10 @@ def checked(
     return found, faults
 
 
-def checked_outline(
-    audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int
-) -> tuple[Audio, list[Fault]]:
+def checked_outline(audio: Audio, faults: Sequence[Fault], settings: Settings) -> tuple[Audio, list[Fault]]:
     """As `checked`, of a recording whose samples are not there: of another rate has the result that length."""
-    _check(audio, faults, to_rate, draws, seed)
+    _check(audio, faults, settings)
+    to_rate = settings.to_rate
     found, faults = audio, _at_rate(audio, faults, to_rate)
     if to_rate is not None:
         silence = torch.zeros(1, 1).expand(audio.channels, -(-audio.length * to_rate // audio.sample_rate))
@@ -98,14 +86,14 @@ def refuse_short(audio: Audio) -> None:
         raise InputError(f"{audio.length} samples are too short; at least {SHORTEST} s are needed")
 
 
-def _check(audio: Audio, faults: Sequence[Fault], to_rate: int | None, draws: int | None, seed: int) -> None:
-    if not faults and to_rate is None:
+def _check(audio: Audio, faults: Sequence[Fault], settings: Settings) -> None:
+    if not faults and settings.to_rate is None:
         raise SettingError("there is nothing to restore: no fault was named or found; name one")
     refuse_short(audio)
-    if draws is not None and draws < 1:
-        raise SettingError(f"--draws must be 1 or more, got {draws}")
-    if seed < 0:
-        raise SettingError(f"--seed must be 0 or more, got {seed}")
+    if settings.draws is not None and settings.draws < 1:
+        raise SettingError(f"--draws must be 1 or more, got {settings.draws}")
+    if settings.seed < 0:
+        raise SettingError(f"--seed must be 0 or more, got {settings.seed}")
 
 
 def refuse_lost(samples: Tensor, faults: Sequence[Fault]) -> None:

@@ -36,6 +36,7 @@ from audiofix.operators.noise import Noise
 from audiofix.preparing import prepared
 from audiofix.progress import Progress, teller
 from audiofix.restoration import Damage, draw_restoration
+from audiofix.settings import Settings
 from audiofix.tools import Tools, level_of, share_beside_sparse
 from audiofix.types import Audio
 
@@ -102,11 +103,12 @@ def restore(
         Each says what was given, what is possible and what to do.
     """
     began = time.monotonic()
-    ready = prepared(audio, faults, to_rate, source, prior, quality, draws, mean, seed, device)
+    settings = Settings(to_rate, source, prior, quality, draws, mean, seed, device)
+    ready = prepared(audio, faults, settings)
     audio, faults, y, finite, sparse = ready.audio, ready.faults, ready.y, ready.finite, ready.sparse
-    tools, gain, schedule = ready.tools, ready.gain, ready.schedule
+    tools, gain = ready.tools, ready.gain
     gaps = [fault for fault in faults if isinstance(fault, LostSamples)]
-    work = Work(audio.sample_rate, tools, schedule, gain, seed, progress)
+    work = Work(audio.sample_rate, tools, ready.schedule, gain, settings, progress)
     if all(isinstance(fault, LostSamples) for fault in faults):
         drawn = _in_pieces(y, finite, gaps, work)
     else:
@@ -116,26 +118,27 @@ def restore(
     if sparse is not None:
         result = torch.lerp(sparse, result, share_beside_sparse(faults[0], gain))
     result = exact(result, y, audio.sample_rate, faults)
-    settings = {
-        "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,
-        "typical": tools.typical, "seed": seed, "device": device, "prior": prior,
-    }  # fmt: skip
     seconds = time.monotonic() - began
     change, judged = changes(result, y, finite, faults), tools.judge(result * gain, audio.sample_rate)
-    report = report_of(audio, faults, tools, schedule, gain, settings, change, judged, seconds)
+    report = report_of(audio, faults, work, change, judged, seconds)
     each = [replace(audio, samples=one) for one in drawn] if len(drawn) > 1 else []
     return Repair(replace(audio, samples=result), each, report)
 
 
 def report_of(
-    audio: Audio, faults: Sequence[Fault], tools: Tools, schedule: Schedule | None, gain: float,
-    settings: dict[str, Any], change: dict[str, Any], judged: list[str], seconds: float,
+    audio: Audio, faults: Sequence[Fault], work: Work, change: dict[str, Any], judged: list[str],
+    seconds: float,
 ) -> dict[str, Any]:  # fmt: skip
     """What a run says about itself; `audio` at the result's rate."""
+    tools, schedule, settings = work.tools, work.schedule, work.settings
     return {
         "task": "restore",
         "faults": [{"kind": f.kind, "found": f.describe(audio.sample_rate)} for f in faults],
-        "settings": settings,
+        "settings": {
+            "source": tools.source, "quality": settings.quality, "draws": tools.draws,
+            "mean": tools.mean, "typical": tools.typical, "seed": settings.seed,
+            "device": settings.device, "prior": settings.prior,
+        },
         "schedule": {
             "sigmas": list(schedule.sigmas) if schedule else [], "sampler": tools.sampler,
             "network_calls": tools.calls(schedule),
@@ -143,7 +146,7 @@ def report_of(
         "models": tools.described(),
         "device": str(tools.executor.device),
         "input": {"seconds": audio.seconds, "sample_rate": audio.sample_rate, "channels": audio.channels},
-        "working_gain_db": 20 * math.log10(gain),
+        "working_gain_db": 20 * math.log10(work.gain),
         "seconds": seconds,
         "seconds_per_audio_second": seconds / audio.seconds,
         "change": change,
@@ -159,7 +162,7 @@ class Work:
     tools: Tools
     schedule: Schedule | None
     gain: float
-    seed: int
+    settings: Settings
     progress: Callable[[Progress], None] | None
 
     def draws(self, y: Tensor, finite: Tensor, faults: Sequence[Fault]) -> list[Tensor]:
@@ -179,8 +182,8 @@ class Work:
             damage, begin = along(curve, self._damage(frame, faults, begin, rest), begin)
             found = [
                 curve.expand(draw_restoration(
-                    damage, score, begin, self.schedule, seed=self.seed, sampler=tools.sampler, draw=k,
-                    callback=teller(self.progress, k, tools.draws, self.schedule),
+                    damage, score, begin, self.schedule, seed=self.settings.seed, sampler=tools.sampler,
+                    draw=k, callback=teller(self.progress, k, tools.draws, self.schedule),
                 ))
                 for k in range(tools.draws)
             ] if self.schedule else [damage.denoised(score, begin, self.level(faults))]  # fmt: skip
@@ -208,7 +211,7 @@ class Work:
         return density * (self.tools.sample_rate / self.rate) ** 0.5
 
     def _hiss(self, x: Tensor, draw: int) -> Tensor:
-        return unit_noise(tuple(x.shape), self.seed, draw, HISS).to(x)
+        return unit_noise(tuple(x.shape), self.settings.seed, draw, HISS).to(x)
 
     def level(self, faults: Sequence[Fault]) -> float:
         """Level at the models' rate of the noise that one call takes out."""
@@ -233,7 +236,7 @@ class Work:
         """The mean that the inpainter gives, (channel, 1, time) at the models' rate."""
         operator = Gap(known_mask(self.lost(faults, same), begin.shape[-1]))
         y = operator.forward(begin)
-        return operator.project(self.tools.fill(operator.evidence(y, self.tools.fill_orders)), y)
+        return operator.project(self.tools.fill(operator.evidence(y, self.tools.fills)), y)
 
     def lost(self, faults: Sequence[Fault], same: bool) -> list[tuple[int, int]]:
         """First and one past the last lost sample of each gap, at the models' rate."""

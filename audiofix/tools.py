@@ -20,9 +20,9 @@ from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import load_prior, model_hash, models_for_source, resolve_model
 from audiofix.likeness import BLOCK, LEAST, likeness
 from audiofix.numerics.companding import LINEAR, Curve
+from audiofix.numerics.fills import USUAL, Fills
 from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.windows import Chunk
-from audiofix.operators.gap import FILL_ORDERS
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
 from audiofix.priors.base import Posterior, Prior
@@ -31,6 +31,7 @@ from audiofix.recognising import choose
 from audiofix.runtime.devices import has_native_bf16, pick_device
 from audiofix.runtime.executor import Executor
 from audiofix.separation import SAMPLERS
+from audiofix.settings import Settings
 
 CHUNK = 20 * 16000  # samples in one network call
 TRUSTED = 0.95  # share of a lower rate's band that is known: above it its filter has begun to fall
@@ -54,7 +55,7 @@ AFTER_SPARSE = 0.03  # for clipping where a consistent sparse signal was found t
 # What the chain's share is beside that sparse signal: two estimators err in different ways, and their mean less.
 CLIP_SHARE = 0.35
 # Of rounding: at 4 bits for sound at the working level, and how much more for each bit; at most.
-QUANTISE_SHARE, MORE_A_BIT, MOST_SHARE = 0.6, 0.09, 0.95
+QUANTISE_SHARE, MORE_A_BIT, MOST_SHARE = 0.6, 0.065, 0.9
 LOWEST = 0.003  # for the mean: below it nothing is left to decide
 ROUNDING = 0.3  # of a step, the standard deviation of rounding: the level of noise that it is taken for
 # For the mean fresh noise at every level, which draws that spread too little; for a draw a second-order chain with
@@ -121,9 +122,10 @@ class Tools:
         return x if self.envelope is None else self.envelope.shape(x[:, 0], cutoff)[:, None]
 
     @property
-    def fill_orders(self) -> tuple[int, ...]:
-        """Orders of the classical fills that the inpainter is shown."""
-        return getattr(self.inpainter, "orders", None) or FILL_ORDERS
+    def fills(self) -> Fills:
+        """The classical fills that the inpainter is shown."""
+        found: Fills = getattr(self.inpainter, "fills", USUAL)
+        return found
 
     def calls(self, schedule: Schedule | None) -> int:
         """Network calls in all, of each piece that is worked on."""
@@ -157,25 +159,16 @@ class Tools:
         ]
 
 
-def prepare_tools(
-    guess: Tensor,
-    rate: int,
-    faults: Sequence[Fault],
-    source: str,
-    prior: str | None,
-    quality: str,
-    draws: int | None,
-    mean: bool | None,
-    device: str,
-) -> Tools:
+def prepare_tools(guess: Tensor, rate: int, faults: Sequence[Fault], settings: Settings) -> Tools:
     """Choose and load what restoring (channel, time) takes. Raises SettingError for what does not exist."""
+    quality, draws, mean = settings.quality, settings.draws, settings.mean
     if quality not in EFFORTS:
         raise SettingError(f"there is no quality {quality!r} here; choose one of {', '.join(EFFORTS)}")
-    where = pick_device(device)
+    where = pick_device(settings.device)
     bf16 = has_native_bf16(where)
     executor = Executor(where, CHUNK)
-    chosen, notes = choose(guess, rate, source, prior, executor, bf16, sample_by_sample(faults))
-    card, home = chosen
+    any_axis = sample_by_sample(faults)
+    (card, home), notes = choose(guess, rate, settings.source, settings.prior, executor, bf16, any_axis)
     loaded: Prior = load_prior(home, where, bf16=bf16)
     banded = any(isinstance(fault, LostBand) for fault in faults)
     typical, mean = banded and mean is None and quality == "best", not banded if mean is None else mean

@@ -21,6 +21,7 @@ PROTOCOLS = {*BASE, "numerics", "operators", "priors.base"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
+    "settings": set(),
     "numerics": BASE,
     "nets": {*BASE, "numerics"},
     "operators": {*BASE, "numerics"},
@@ -42,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "damages": {*BASE, "operators"},
     "frame": BASE,
     "effect": {*BASE, "operators", "damages"},
-    "guesses": {*BASE, "operators", "baselines", "damages"},
+    "guesses": {*BASE, "numerics", "operators", "baselines", "damages"},
     "compare": {*BASE, "baselines", "damages", "guesses"},
     "scoring": {*BASE, "numerics", "audio"},
     "resolve": {*BASE, "damages", "faultlist", "faults"},

@@ -13,7 +13,7 @@ from audiofix.types import Audio
 
 
 @pytest.mark.parametrize(
-    ("bits", "share"), [(2, QUANTISE_SHARE), (4, QUANTISE_SHARE), (6, 0.78), (7.5, 0.915), (12, MOST_SHARE)]
+    ("bits", "share"), [(2, QUANTISE_SHARE), (4, QUANTISE_SHARE), (6, 0.73), (7.5, 0.8275), (12, MOST_SHARE)]
 )
 def test_finer_steps_leave_more_to_the_prior(bits: float, share: float) -> None:
     step = 2 ** (1 - bits)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from audiofix.cli import longfile, restored, targets
 from audiofix.cli.restored import Outcome
 from audiofix.errors import InputError, OutputError, SettingError
+from audiofix.settings import Settings
 
 if TYPE_CHECKING:
     from audiofix.cli.repair import Job
@@ -67,11 +68,11 @@ def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> di
                 path,
                 resolved.faults,
                 scratch,
+                settings=Settings(**job.settings),
                 memory=job.scale.memory,
                 place=where,
                 progress=progress,
                 compare=job.compare,
-                **job.settings,
             )
             if not where.ranks.first:
                 return None

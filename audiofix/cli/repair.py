@@ -16,6 +16,7 @@ from audiofix.cli.several import for_each
 from audiofix.cli.together import refuse_sharing, together
 from audiofix.errors import SettingError
 from audiofix.faultlist import Wanted
+from audiofix.settings import Settings
 
 if TYPE_CHECKING:
     from audiofix.faults.look import Look
@@ -175,7 +176,7 @@ def _profile(audio: Audio, job: Job) -> Any:
 def _tell_cost(audio: Audio, path: Path, place: Path, resolved: Resolved, job: Job) -> None:
     from audiofix.costing import cost
 
-    found = cost(audio, resolved.faults, **job.settings)
+    found = cost(audio, resolved.faults, Settings(**job.settings))
     facts = {
         "audio": f"{audio.seconds:.2f} s, {audio.channels} channel(s), {audio.sample_rate} Hz",
         "faults": "; ".join(found.faults),

@@ -21,8 +21,8 @@ from audiofix.guesses import (
     to_recognise,
 )
 from audiofix.longrepair.lengths import STRETCH, at_rate
-from audiofix.operators.autoregression import fill_from_nearby, nearby
-from audiofix.operators.gap import FILL_ROUNDS
+from audiofix.operators.autoregression import nearby
+from audiofix.operators.gap import classical_fill
 from audiofix.runtime.ranks import Ranks, pieces
 from audiofix.runtime.stores import MakeStore, Store
 
@@ -60,13 +60,13 @@ def copy_of(y: Store, make: MakeStore) -> Store:
     return copy
 
 
-def fill(y: Store, spans: Sequence[tuple[int, int]], place: int, order: int) -> Tensor:
-    """What autoregression puts into a gap, (channel, 1, time), as `fill_from_nearby` of the whole does."""
+def fill(y: Store, spans: Sequence[tuple[int, int]], place: int, order: int, uneven: bool = False) -> Tensor:
+    """What autoregression puts into a gap, (channel, 1, time), as `classical_fill` of the whole does."""
     start, stop = spans[place]
     left, right = nearby(spans, place, y.stop, order)
     lost = [(start - left, stop - left)]
     rows = [
-        fill_from_nearby(row[0].double().numpy(), lost, order, FILL_ROUNDS)[start - left : stop - left]
+        classical_fill(row[0].double().numpy(), lost, order, uneven)[start - left : stop - left]
         for row in y.read(left, right)
     ]
     return torch.from_numpy(np.stack(rows)).float()[:, None]

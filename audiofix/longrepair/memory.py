@@ -15,6 +15,7 @@ from audiofix.types import Audio
 SHORT = {"score", "inpainter"}  # families whose bits do not depend on the chunks
 LOADED = 700e6  # bytes of libraries and models
 HELD = 14  # tensors like a section's state that a step holds at its peak, at the prior's rate
+SHAPED = 140  # bytes a sample that an envelope takes for its spectra, instead
 BESIDE = 10  # those at the file's rate, in double precision
 GUESSED = 200  # bytes a sample of a stretch that classical methods are given
 
@@ -34,8 +35,11 @@ def section_for(memory: float | None, tools: Tools, audio: Audio) -> int:
     peak = LOADED + max(flight, GUESSED * STRETCH)
     # A chain with filters looks four seconds and two halos to each side of a section.
     around = 2 * (2 * halo + 8 * tools.sample_rate)
+    held = 4 * HELD
+    if tools.envelope is not None:
+        held, around = max(held, SHAPED), max(around, 2 * tools.envelope.halo)
     ratio = audio.sample_rate / tools.sample_rate
-    each = audio.channels * (4 * HELD + (8 * BESIDE * ratio if ratio != 1 else 0))
+    each = audio.channels * (held + (8 * BESIDE * ratio if ratio != 1 else 0))
     units = int((memory - peak - each * around) / (each * UNIT))
     if units < 1:
         least = (peak + each * (around + UNIT)) / 1e9

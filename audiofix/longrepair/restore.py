@@ -29,6 +29,7 @@ from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around, report_of
 from audiofix.runtime.checkpoint import Reached
 from audiofix.runtime.ranks import Ranks, pieces
 from audiofix.runtime.stores import Store, on_disk
+from audiofix.settings import Settings
 from audiofix.tools import Tools, ladder_for, prepare_tools, share_beside_sparse
 from audiofix.types import Audio
 
@@ -58,17 +59,10 @@ def restore_file(
     faults: Sequence[Fault],
     scratch: Path,
     *,
+    settings: Settings,
     memory: float | None = None,
     place: Place | None = None,
     progress: Callable[[Progress], None] | None = None,
-    to_rate: int | None = None,
-    source: str = "auto",
-    prior: str | None = None,
-    quality: str = "balanced",
-    draws: int | None = None,
-    mean: bool | None = None,
-    seed: int = 0,
-    device: str = "auto",
     compare: bool = False,
 ) -> LongRepair:
     """As `repair.restore`, in memory that does not grow with the recording.
@@ -85,17 +79,15 @@ def restore_file(
     began = time.monotonic()
     came = outline(path)
     named = faults
-    audio, faults = checked_outline(came, faults, to_rate, draws, seed)
+    audio, faults = checked_outline(came, faults, settings)
     rate, make = audio.sample_rate, on_disk(scratch)
     y = _loaded(path, came, audio, faults, make((audio.channels, 1), 0, audio.length))
-    tools = prepare_tools(
-        guesses.excerpt(y, rate, faults), rate, faults, source, prior, quality, draws, mean, device
-    )
+    tools = prepare_tools(guesses.excerpt(y, rate, faults), rate, faults, settings)
     refuse_useless(faults, tools)
     tools = _in_short_chunks(tools)
     if tools.typical:
         note = "what draws have in common is told of recordings in memory only: this is one draw"
-        tools = replace(tools, typical=False, draws=draws or 1, notes=[*tools.notes, note])
+        tools = replace(tools, typical=False, draws=settings.draws or 1, notes=[*tools.notes, note])
     section = section_for(memory, tools, audio)
     place = replace(place or Place(), section=section, make=make)
     sparse = _sparse(y, rate, faults, place) if tools.sparse else None
@@ -110,17 +102,12 @@ def restore_file(
     guessed = sparse if begun else None
     finite = guessed or guesses.first_guess(y, rate, faults, make, place.ranks)
     gain = guesses.gain_of(finite, rate, tools.sample_rate)
-    schedule = ladder_for(faults, gain, tools)
-    work = Work(rate, tools, schedule, gain, seed, progress)
-    long = LongWork(work, _saving_in("chain", place), _key(tools, faults, schedule, gain, seed, y))
+    work = Work(rate, tools, ladder_for(faults, gain, tools), gain, settings, progress)
+    long = LongWork(work, _saving_in("chain", place), _key(work, faults, y))
     if all(isinstance(fault, LostSamples) for fault in faults):
         drawn = _in_pieces(y, finite, faults, long)
     else:
         drawn = long.draws(y, finite, faults)
-    settings = {
-        "source": tools.source, "quality": quality, "draws": tools.draws, "mean": tools.mean,
-        "typical": tools.typical, "seed": seed, "device": device, "prior": prior,
-    }  # fmt: skip
     if not place.ranks.first:
         return LongRepair(audio, None, [], {})
     changes, share = Changes(), share_beside_sparse(faults[0], gain)
@@ -140,7 +127,7 @@ def restore_file(
     size = min(audio.length, round(JUDGED * rate))
     middle = result.read((audio.length - size) // 2, (audio.length - size) // 2 + size)[:, 0]
     judged = tools.judge(middle * gain, rate)
-    report = report_of(audio, faults, tools, schedule, gain, settings, changes.figures(), judged, seconds)
+    report = report_of(audio, faults, work, changes.figures(), judged, seconds)
     report["section_seconds"] = section / tools.sample_rate
     report["notes"] += remarks
     if base is not None:
@@ -228,22 +215,16 @@ def _within(spans: Sequence[Span], first: int) -> LostSamples:
     return LostSamples(tuple((start - first, stop - first) for start, stop in spans))
 
 
-def _key(tools: Tools, faults: Sequence[Fault], schedule: object, gain: float, seed: int, y: Store) -> str:
+def _key(work: Work, faults: Sequence[Fault], y: Store) -> str:
     """Names a run by all that its numbers follow from."""
     listed = [
         (fault.kind, getattr(fault, "profile", torch.zeros(0)).tolist(), repr(fault)) for fault in faults
     ]
+    tools = work.tools
     facts = [
-        tools.described(),
-        tools.sampler,
-        tools.draws,
-        tools.mean,
-        tools.bf16,
-        listed,
-        schedule,
-        gain,
-        seed,
-    ]
+        tools.described(), tools.sampler, tools.draws, tools.mean, tools.bf16, listed, work.schedule,
+        work.gain, work.settings.seed,
+    ]  # fmt: skip
     return hashlib.sha256(f"{facts!r} {_hash_of(y)}".encode()).hexdigest()
 
 

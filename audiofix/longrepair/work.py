@@ -112,7 +112,7 @@ class LongWork:
                 done.append(ground.store(*_lead(begin)))
                 trail.fill(f"draw{draw}", done[-1])
                 continue
-            route = Route(tools.sampler, schedule, self.work.seed, draw)
+            route = Route(tools.sampler, schedule, self.work.settings.seed, draw)
             told = teller(self.work.progress, draw, tools.draws, schedule)
             kept = {f"draw{i}": store for i, store in enumerate(done)}
             walk = Walk(route, ground, begin, score, summed=False)
@@ -150,8 +150,10 @@ class LongWork:
 
         evidence = filled(self.place.make, (channels, 3), begin.stop, outside)
 
+        how = tools.fills
+
         def inside(place: int) -> Tensor:
-            first, second = (fill(begin, spans, place, order) for order in tools.fill_orders)
+            first, second = (fill(begin, spans, place, order, how.uneven) for order in how.orders)
             return torch.cat([first, second, torch.ones_like(first)], dim=1)
 
         self.place.ranks.shared(spans, inside, evidence)
@@ -194,7 +196,7 @@ class LongWork:
 
         def work(part: Chunk) -> Tensor:
             size = (*_lead(x), part.right - part.left)
-            hiss = unit_noise(size, self.work.seed, draw, HISS, start=part.left)
+            hiss = unit_noise(size, self.work.settings.seed, draw, HISS, start=part.left)
             damage = recording.damage(part.span)
             assert damage.operator is not None
             return damage.operator.project(x.read(*part.span) + floor * hiss, damage.y)

@@ -10,6 +10,7 @@ import torch
 from audiofix.damages import Cut, Fault, LostSamples
 from audiofix.preparing import checked
 from audiofix.repair import Repair
+from audiofix.settings import Settings
 from audiofix.types import Audio
 
 FILL = 0.125  # what the stand-in writes into gaps, on every integer grid
@@ -47,7 +48,8 @@ class Restoring:
         if self.error is not None:
             raise self.error
         draws = settings["draws"] or 1
-        audio, faults = checked(audio, faults, settings.get("to_rate"), draws, settings["seed"])
+        asked = Settings(settings.get("to_rate"), draws=draws, seed=settings["seed"])
+        audio, faults = checked(audio, faults, asked)
         x = torch.nan_to_num(audio.samples).clone()
         for fault in faults:
             if isinstance(fault, LostSamples):

@@ -20,7 +20,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         card = tiny_card(f"tiny-{source}", "score", source)
         export_model(tiny_mixer(seed=seed), card, folder / card.name)
     card = replace(
-        tiny_card("tiny-inpainter", "inpainter", "speech"), validation={"mean_snr_in_gaps_db": 1.0}
+        tiny_card("tiny-inpainter", "inpainter", "speech"),
+        validation={"mean_snr_in_gaps_db": 1.0},
+        fill_orders=(60, 24),
+        fill_excitation="uneven",
     )
     export_model(tiny_restorer(2), card, folder / card.name)
     return folder

@@ -19,6 +19,7 @@ from audiofix.longrepair.restore import restore_file
 from audiofix.operators.local import SLOPE
 from audiofix.runtime.ranks import Ranks
 from audiofix.runtime.stores import Memory, in_memory
+from audiofix.settings import Settings
 from tests.longrepair.test_same import (
     COLOURED,
     GAPS,
@@ -121,10 +122,7 @@ def test_restoring_gives_it_and_the_recording(tmp_path: Path) -> None:
         path,
         [],
         tmp_path / "scratch",
-        to_rate=RATE,
-        prior="speech",
-        device="cpu",
-        quality="fast",
+        settings=Settings(RATE, prior="speech", device="cpu", quality="fast"),
         compare=True,
     )
     assert found.before is not None

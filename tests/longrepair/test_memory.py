@@ -17,6 +17,7 @@ from audiofix.damages import Noisy
 from audiofix.longrepair import guesses, lengths, restore as long
 from audiofix.repair import restore
 from audiofix.runtime.ranks import UNIT
+from audiofix.settings import Settings
 
 class White:
     sample_rate, sigmas, halo, grid = 16000, (1.0, 0.001), 0, 1
@@ -43,7 +44,7 @@ with tempfile.TemporaryDirectory() as folder:
             for second in range(seconds):
                 file.write(0.1 * np.random.default_rng(second).standard_normal(RATE))
         scratch.mkdir()
-        long.restore_file(path, faults, scratch, **how)
+        long.restore_file(path, faults, scratch, settings=Settings(**how))
         return path
     disk(15)
     first = peak()

@@ -21,6 +21,7 @@ from audiofix.longrepair.restore import restore_file
 from audiofix.marching import Ground
 from audiofix.numerics.windows import Chunk
 from audiofix.runtime.ranks import join
+from audiofix.settings import Settings
 from tests.longrepair.test_same import FILTERED, GAPS, RATE, SAME, same, small, written
 
 __all__ = ["small"]
@@ -58,10 +59,8 @@ def restored(name: str, folder: Path, place: Place) -> torch.Tensor | None:
         faults,
         scratch,
         place=place,
-        prior="speech",
-        device="cpu",
+        settings=Settings(prior="speech", device="cpu", **how),
         compare=True,
-        **how,
     )
     module.WHOLE = 60.0
     if found.result is None:

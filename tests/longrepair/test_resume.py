@@ -14,6 +14,7 @@ from audiofix.drawing import Place
 from audiofix.longrepair import guesses
 from audiofix.longrepair.restore import restore_file
 from audiofix.progress import Progress
+from audiofix.settings import Settings
 from tests.longrepair.test_same import LEVEL, RATE, clip, small, written
 
 __all__ = ["small"]
@@ -37,9 +38,8 @@ def run(
             raise Stopped
 
     faults = [Cut(-LEVEL, LEVEL)] if settings.pop("clipped") else [LostBand(3000.0)]
-    found = restore_file(
-        path, faults, scratch, place=place, progress=progress, prior="speech", device="cpu", **settings
-    )
+    asked = Settings(prior="speech", device="cpu", **settings)
+    found = restore_file(path, faults, scratch, settings=asked, place=place, progress=progress)
     assert found.result is not None
     return found.result.read(0, found.audio.length), told
 

@@ -24,6 +24,7 @@ from audiofix.longrepair.restore import restore_file
 from audiofix.operators.local import DEPTH, SLOPE
 from audiofix.repair import restore
 from audiofix.runtime.ranks import UNIT
+from audiofix.settings import Settings
 from audiofix.tools import Effort
 
 RATE = 16000
@@ -55,7 +56,8 @@ def written(path: Path, rate: int, seconds: float, channels: int, damage: Callab
 
 def from_disk(path: Path, faults: Sequence[Fault], scratch: Path, **settings: Any) -> tuple[Tensor, Any]:
     scratch.mkdir()
-    found = restore_file(path, faults, scratch, prior="speech", device="cpu", **settings)
+    asked = Settings(prior="speech", device="cpu", **settings)
+    found = restore_file(path, faults, scratch, settings=asked)
     assert found.result is not None
     return found.result.read(0, found.audio.length)[:, 0], found
 
