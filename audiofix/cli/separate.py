@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,11 @@ def separate(
         return
     inputs.refuse_confusion(mixtures, references, parent)
     from audiofix.runtime.launch import company, devices_of
+    from audiofix.runtime.ranks import ranks_of
 
     if dry_run:
+        if ranks_of(os.environ)[0]:
+            return  # the first one tells it
         settings["device"] = devices_of(device)[0]
         for_each(mixtures, lambda mixture: separate_one(mixture, job), dry_run)
         return

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import typer
+
 from audiofix.errors import SettingError
 
 if TYPE_CHECKING:
@@ -33,12 +35,15 @@ def together(job: Job) -> Iterator[Job]:
     from audiofix.runtime.ranks import ranks_of
 
     device = job.settings["device"]
-    if not _several(device) and ranks_of(os.environ)[1] == 1:
+    rank, size, _ = ranks_of(os.environ)
+    if not _several(device) and size == 1:
         yield job
         return
     from audiofix.runtime.launch import company, devices_of
 
     if job.dry_run:
+        if rank:
+            raise typer.Exit  # the first one tells it
         yield _on(job, devices_of(device)[0])
         return
     if job.confirm is not None:

@@ -125,3 +125,18 @@ def test_what_cannot_be_shared_is_refused_before_anything_starts(recording, mode
     with together(Job("restore", None, {"device": "cpu"}, Path("out"))) as alone:
         assert alone.scale.ranks is None
         assert not alone.scale.asked
+
+
+@pytest.mark.usefixtures("model", "recording")
+@pytest.mark.parametrize(
+    "command", [("inpaint", "--gap", "0.1-0.2", *FAST), ("separate", "--quality", "fast")], ids=lambda c: c[0]
+)
+def test_a_dry_run_is_told_by_the_first_process_alone(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, told in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        said = run(COMMAND, *command, "--dry-run").stdout
+        assert ("nothing was written" in said) == told
+        assert bool(said) == told
