@@ -21,7 +21,7 @@ from audiofix.hub.registry import load_prior, model_hash, models_for_source, res
 from audiofix.likeness import BLOCK, LEAST, likeness
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.fills import USUAL, Fills
-from audiofix.numerics.schedule import Schedule
+from audiofix.numerics.schedule import ROUNDING, Schedule
 from audiofix.numerics.windows import Chunk
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
@@ -57,7 +57,6 @@ CLIP_SHARE = 0.35
 # Of rounding: at 4 bits for sound at the working level, and how much more for each bit; at most.
 QUANTISE_SHARE, MORE_A_BIT, MOST_SHARE = 0.6, 0.065, 0.9
 LOWEST = 0.003  # for the mean: below it nothing is left to decide
-ROUNDING = 0.3  # of a step, the standard deviation of rounding: the level of noise that it is taken for
 # For the mean fresh noise at every level, which draws that spread too little; for a draw a second-order chain with
 # as much new noise as it takes: a first-order one leaves missing highs too soft.
 MEAN_CHAIN, DRAW_CHAIN = ("consistent", 1.0), ("heun", 0.3)

@@ -8,6 +8,8 @@ import numpy as np
 
 from audiofix.errors import SettingError
 
+# Of a step, the standard deviation of the error of rounding (1 / sqrt(12)): the level of noise it is taken for.
+ROUNDING = 0.3
 
 @dataclass(frozen=True)
 class Schedule:

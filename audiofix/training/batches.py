@@ -15,7 +15,7 @@ from audiofix.priors.base import Prior
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas, training_batch
 from audiofix.training.objectives import denoise_gain
-from audiofix.training.variation import Variation, varied
+from audiofix.training.variation import Variation, varied, with_rounding
 
 GAIN_SIGMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 VALID_CLIPS, VALID_LENGTH = 12, 32768
@@ -72,13 +72,15 @@ def noise_generator(generator: np.random.Generator) -> torch.Generator:
 def noisy_batch(
     config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Clean windows (batch, time), their noise levels (batch,), unit noise."""
+    """Clean windows (batch, time), their noise levels (batch,), unit noise or errors of rounding."""
     noise = noise_generator(generator)
     (folder,) = folders
     clean = training_batch(folder, config.batch, config.window, config.gain_db, generator)
-    clean = varied(clean, Variation(**config.variation), config.sample_rate, generator)
+    how = Variation(**config.variation)
+    clean = varied(clean, how, config.sample_rate, generator)
     sigma = spread_sigmas(config.batch, config.sigma_min, config.sigma_max, generator)
-    return clean, sigma, torch.randn(clean.shape, generator=noise)
+    unit = torch.randn(clean.shape, generator=noise)
+    return clean, sigma, with_rounding(clean, sigma, unit, how.rounded, generator)
 
 
 def valid_clips(config: TrainConfig, folders: Sequence[Folder]) -> Tensor:

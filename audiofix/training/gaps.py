@@ -15,6 +15,7 @@ from audiofix.errors import SettingError
 from audiofix.numerics.fills import USUAL, Fills
 from audiofix.operators.gap import classical_fills
 from audiofix.training.data import Folder, training_batch
+from audiofix.training.degrade import Range, transpose
 
 KNOWN_MS = 40.0  # known at least between gaps and at the ends, and at least as much as a gap takes
 PLACES = 20  # tried for each gap
@@ -25,15 +26,13 @@ class Gaps:
     """How gaps are drawn. Raises SettingError for numbers below one and for ranges upside down."""
 
     most: int = 4  # gaps in a window, from one up
-    length_ms: tuple[float, float] = (
-        8.0,
-        240.0,
-    )  # log-uniform; one length in a window, as error counts in dB
+    length_ms: Range = (8.0, 240.0)  # log-uniform; one length in a window, as error counts in dB
     # Windows that are filled in all, each coming back at other gains and noise; 0 fills new ones for ever. Filling
     # takes the classical way longer than a step takes the network.
     pool: int = 0
     orders: Sequence[int] = USUAL.orders  # of the two fills that the network is shown
     uneven: bool = False  # whether the errors of the fills count by their own variance
+    semitones: Range = (0.0, 0.0)  # windows are played faster by so much: voices of more speakers
 
     def __post_init__(self) -> None:
         if self.pool < 0:
@@ -45,6 +44,8 @@ class Gaps:
                 f"gaps: most {self.most} and length_ms {self.length_ms}; give a count of 1 or more and (low, "
                 "high) above 0"
             )
+        if self.semitones[0] > self.semitones[1]:
+            raise SettingError(f"gaps: semitones {self.semitones} are upside down; give (low, high)")
 
     @property
     def fills(self) -> Fills:
@@ -62,10 +63,10 @@ class Gapped:
 
 
 def simulated_gaps(
-    folder: Folder, batch: int, length: int, gain_db: tuple[float, float], how: Gaps, generator: Generator
+    folder: Folder, batch: int, length: int, gain_db: Range, how: Gaps, generator: Generator
 ) -> Gapped:
     """Windows at random gain and polarity, each with gaps. Everything drawn comes from `generator`."""
-    clean = training_batch(folder, batch, length, gain_db, generator)
+    clean = _transposed(folder, batch, length, gain_db, how.semitones, generator)
     lost = np.zeros((batch, length), np.float32)
     fills = np.empty((batch, 2, length), np.float32)
     for row, wave in enumerate(clean.numpy()):
@@ -76,11 +77,23 @@ def simulated_gaps(
     return Gapped(clean, torch.from_numpy(fills), torch.from_numpy(lost))
 
 
+def _transposed(
+    folder: Folder, batch: int, length: int, gain_db: Range, semitones: Range, generator: Generator
+) -> Tensor:
+    """`training_batch` whose windows are each transposed by so much, drawn uniformly."""
+    if not any(semitones):
+        return training_batch(folder, batch, length, gain_db, generator)
+    longest = math.ceil(length * 2 ** (max(0.0, semitones[1]) / 12))
+    clean = training_batch(folder, batch, longest, gain_db, generator).numpy()
+    rows = [transpose(row, generator.uniform(*semitones), length) for row in clean]
+    return torch.from_numpy(np.stack(rows))
+
+
 def pooled_gaps(
     folder: Folder,
     batch: int,
     length: int,
-    gain_db: tuple[float, float],
+    gain_db: Range,
     how: Gaps,
     seed: int,
     generator: Generator,

@@ -109,6 +109,25 @@ def test_a_batch_is_clean_windows_their_fills_and_where_they_are_lost(folder: Fo
         assert not torch.equal(found.fills[row, 0], found.clean[row])
 
 
+def test_transposed_windows_are_other_voices_before_their_gaps_are_filled(tmp_path: Path) -> None:
+    """A tone of 1 kHz comes at frequencies of the range, each end of it is met, and fills are of what is there."""
+    tone = 0.5 * np.sin(2 * np.pi * 1000 / RATE * np.arange(4 * RATE))
+    soundfile.write(tmp_path / "tone.wav", tone, RATE)
+    folder, how = Folder([tmp_path], RATE), Gaps(1, (5.0, 5.0), orders=(8, 4), semitones=(-4.0, 3.0))
+    found = simulated_gaps(folder, 40, 8192, (0.0, 0.0), how, np.random.default_rng(0))
+    assert found.clean.shape == (40, 8192)
+    power = torch.fft.rfft(found.clean * torch.hann_window(8192)).abs()
+    semitones = 12 * torch.log2(power.argmax(dim=1) * RATE / 8192 / 1000)
+    bin_wide = 12 * math.log2(1 + RATE / 8192 / 700)  # a peak is found to one bin
+    assert -4 - bin_wide < float(semitones.min()) < -3
+    assert 2 < float(semitones.max()) < 3 + bin_wide
+    assert float(found.clean[:, -64:].abs().amax(dim=1).min()) > 0.4  # sound up to the end
+    kept = found.lost == 0
+    assert torch.equal(found.fills[:, 0][kept], found.clean[kept])
+    with pytest.raises(SettingError, match="upside down"):
+        Gaps(semitones=(1.0, -1.0))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from audiofix.errors import SettingError
+from audiofix.numerics.schedule import ROUNDING
 from audiofix.training.config import TrainConfig
-from audiofix.training.variation import HISS_CURVE_DB, Variation, varied
+from audiofix.training.variation import HISS_CURVE_DB, ROUNDED_SIGMAS, Variation, varied, with_rounding
 
 RATE = 16000
 
@@ -65,8 +66,43 @@ def test_the_same_generator_gives_the_same_windows() -> None:
     assert not torch.equal(first, varied(clean, how, RATE, np.random.default_rng(6)))
 
 
+def test_where_rounding_is_asked_for_what_comes_is_the_rounded_sound_and_within_its_levels_alone() -> None:
+    draws = torch.Generator().manual_seed(0)
+    clean = torch.randn(5, 4096, generator=draws) * 0.1
+    noise = torch.randn(5, 4096, generator=draws)
+    low, high = ROUNDED_SIGMAS
+    sigma = torch.tensor([0.5 * low, low, 0.01, high, 2 * high])
+    found = with_rounding(clean, sigma, noise, 1.0, np.random.default_rng(0))
+    assert torch.equal(found[0], noise[0])
+    assert torch.equal(found[4], noise[4])
+    for row in (1, 2, 3):
+        step = float(sigma[row]) / ROUNDING
+        steps = (clean + sigma[:, None] * found)[row].double() / step
+        # An amplitude of 0.5 in float32, over the step.
+        assert float((steps - steps.round()).abs().max()) < 4 * 2**-25 / step + 1e-6
+        assert float(found[row].abs().max()) <= 0.5 / ROUNDING * (1 + 1e-3)
+        assert not torch.equal(found[row], noise[row])
+
+
+def test_a_share_of_windows_is_rounded_and_none_where_none_is_asked_for() -> None:
+    clean, noise = torch.full((400, 8), 0.123), torch.full((400, 8), 9.0)
+    sigma, generator = torch.full((400,), 0.01), np.random.default_rng(7)
+    share = (with_rounding(clean, sigma, noise, 0.3, generator) != noise).any(dim=1).float().mean()
+    assert abs(float(share) - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 400)
+    before = generator.bit_generator.state
+    assert with_rounding(clean, sigma, noise, 0.0, generator) is noise
+    assert generator.bit_generator.state == before
+
+
 @pytest.mark.parametrize(
-    "table", [{"hiss": 1.5}, {"equalise": -0.1}, {"hiss_db": (-50.0, -90.0)}, {"equalise_db": (1.0, 0.0)}]
+    "table",
+    [
+        {"rounded": 1.1},
+        {"hiss": 1.5},
+        {"equalise": -0.1},
+        {"hiss_db": (-50.0, -90.0)},
+        {"equalise_db": (1.0, 0.0)},
+    ],
 )
 def test_what_cannot_be_is_refused(table: dict[str, object]) -> None:
     with pytest.raises(SettingError, match="variation"):
