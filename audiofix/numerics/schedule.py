@@ -11,6 +11,7 @@ from audiofix.errors import SettingError
 # Of a step, the standard deviation of the error of rounding (1 / sqrt(12)): the level of noise it is taken for.
 ROUNDING = 0.3
 
+
 @dataclass(frozen=True)
 class Schedule:
     """A ladder of noise levels with the Langevin steps taken at each.
