@@ -35,9 +35,10 @@ from audiofix.operators.gap import Gap
 from audiofix.operators.noise import Noise
 from audiofix.preparing import prepared
 from audiofix.progress import Progress, teller
+from audiofix.repairreport import report_of
 from audiofix.restoration import Damage, draw_restoration
 from audiofix.settings import Settings
-from audiofix.tools import Tools, level_of, share_beside_sparse
+from audiofix.tools import TRUSTED, Tools, level_of, share_beside_sparse
 from audiofix.types import Audio
 
 CONTEXT_SECONDS = 2.0  # on both sides of a gap: the receptive field of the priors, and what fills learn from
@@ -125,35 +126,6 @@ def restore(
     return Repair(replace(audio, samples=result), each, report)
 
 
-def report_of(
-    audio: Audio, faults: Sequence[Fault], work: Work, change: dict[str, Any], judged: list[str],
-    seconds: float,
-) -> dict[str, Any]:  # fmt: skip
-    """What a run says about itself; `audio` at the result's rate."""
-    tools, schedule, settings = work.tools, work.schedule, work.settings
-    return {
-        "task": "restore",
-        "faults": [{"kind": f.kind, "found": f.describe(audio.sample_rate)} for f in faults],
-        "settings": {
-            "source": tools.source, "quality": settings.quality, "draws": tools.draws,
-            "mean": tools.mean, "typical": tools.typical, "seed": settings.seed,
-            "device": settings.device, "prior": settings.prior,
-        },
-        "schedule": {
-            "sigmas": list(schedule.sigmas) if schedule else [], "sampler": tools.sampler,
-            "network_calls": tools.calls(schedule),
-        },
-        "models": tools.described(),
-        "device": str(tools.executor.device),
-        "input": {"seconds": audio.seconds, "sample_rate": audio.sample_rate, "channels": audio.channels},
-        "working_gain_db": 20 * math.log10(work.gain),
-        "seconds": seconds,
-        "seconds_per_audio_second": seconds / audio.seconds,
-        "change": change,
-        "notes": [*tools.notes, *_notes(audio, faults, tools), *judged],
-    }  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Work:
     """What is the same for every piece of a file."""
@@ -192,6 +164,10 @@ class Work:
             found = [
                 damage.operator.project(x + floor * self._hiss(x, k), damage.y) for k, x in enumerate(found)
             ]
+        faded = self.faded(faults)
+        if faded is not None:
+            lower, upper = (Band(model_rate, model_rate, hertz).forward(begin) for hertz in faded)
+            found = [x + upper - lower for x in found]
         cut = cutoff_of(faults)
         if cut is not None and tools.finishes and damage.operator is not None:
             draws = [typical(found), *found] if tools.typical else found
@@ -209,6 +185,17 @@ class Work:
             return 0.0
         density = measured(cut) * self.gain
         return density * (self.tools.sample_rate / self.rate) ** 0.5
+
+    def faded(self, faults: Sequence[Fault]) -> tuple[float, float] | None:
+        """Hz between which a mean keeps what the recording has of its filter's slope; None where it has none.
+
+        Of a missing band that much is known: without it the mean is further from the truth than the recording is.
+        A draw has its own highs there.
+        """
+        cut = cutoff_of(faults)
+        if cut is None or not self.tools.mean or not all(isinstance(f, LostBand) for f in faults):
+            return None
+        return cut, cut / TRUSTED
 
     def _hiss(self, x: Tensor, draw: int) -> Tensor:
         return unit_noise(tuple(x.shape), self.settings.seed, draw, HISS).to(x)
@@ -278,15 +265,3 @@ def _in_pieces(y: Tensor, finite: Tensor, gaps: Sequence[LostSamples], work: Wor
             for start, stop in piece:
                 result[:, start:stop] = one[:, start - first : stop - first]
     return results
-
-
-def _notes(audio: Audio, faults: Sequence[Fault], tools: Tools) -> list[str]:
-    notes = []
-    limit = tools.sample_rate // 2
-    if audio.sample_rate > tools.sample_rate:
-        gaps = any(isinstance(f, LostSamples) for f in faults)
-        above = "filled by autoregression" if gaps else "passed through"
-        missing = any(isinstance(f, LostBand) for f in faults)
-        what = "stays empty" if missing else f"was {above}"
-        notes.append(f"the prior knows sound up to {limit} Hz: what lies above {what}")
-    return notes

@@ -25,7 +25,8 @@ from audiofix.longrepair.memory import SHORT, section_for, short_chunks
 from audiofix.longrepair.work import LongWork
 from audiofix.preparing import checked_outline, refuse_lost, refuse_useless
 from audiofix.progress import Progress
-from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around, report_of
+from audiofix.repair import CONTEXT_SECONDS, Work, pieces_around
+from audiofix.repairreport import report_of
 from audiofix.runtime.checkpoint import Reached
 from audiofix.runtime.ranks import Ranks, pieces
 from audiofix.runtime.stores import Store, on_disk

@@ -80,6 +80,9 @@ class LongWork:
         floor, cut = work.floor(faults, quiet), cutoff_of(faults)
         if floor:
             found = [self._hissing(x, recording, floor, draw) for draw, x in enumerate(found)]
+        faded = work.faded(faults)
+        if faded is not None:
+            found = [self._with_slope(x, recording, faded) for x in found]
         if cut is None or work.tools.envelope is None:
             return found
         return [self._shaped(x, recording, cut) for x in found]
@@ -202,6 +205,17 @@ class LongWork:
             return damage.operator.project(x.read(*part.span) + floor * hiss, damage.y)
 
         return ground.each(work, ground.store(*_lead(x)), ground.halo) if x.stop else x
+
+    def _with_slope(self, x: Store, recording: Known, faded: tuple[float, float]) -> Store:
+        """A mean with what the recording has between two frequencies in Hz."""
+        heard = reader(recording.begin)
+        lower, upper = (LocalBand(recording.low, recording.low, hertz) for hertz in faded)
+
+        def work(start: int, stop: int) -> Tensor:
+            slope = upper.over(heard, start, stop) - lower.over(heard, start, stop)
+            return x.read(start, stop) + slope
+
+        return filled(self.place.make, _lead(x), x.stop, work)
 
     def _shaped(self, x: Store, recording: Known, cutoff: float) -> Store:
         """A draw with the levels that the envelope tells above the cut-off."""

@@ -25,7 +25,7 @@ from audiofix.operators.local import DEPTH, SLOPE
 from audiofix.repair import restore
 from audiofix.runtime.ranks import UNIT
 from audiofix.settings import Settings
-from audiofix.tools import Effort
+from audiofix.tools import TRUSTED, Effort
 
 RATE = 16000
 LEVEL, STEP = 0.25, 2.0**-5
@@ -188,7 +188,7 @@ def test_away_from_the_edges_of_bands_it_is_what_memory_gives(
     apart = torch.fft.rfft((found - expected.samples)[:, inner].double() * window).abs()[0]
     whole = torch.fft.rfft(expected.samples[:, inner].double() * window).abs()[0]
     hertz = torch.arange(len(apart)) * expected.sample_rate / found[:, inner].shape[1]
-    edges = [RATE / 2, 3000.0, 0.95 * 4000]
+    edges = [RATE / 2, 3000.0, 3000.0 / TRUSTED, TRUSTED * 4000]
     near = torch.stack([(hertz - edge).abs() < 2 * SLOPE + 8 for edge in edges]).any(dim=0)
     size = float(whole.square().mean().sqrt())
     steps = 12  # filters one after the other, each DEPTH off; and float32
