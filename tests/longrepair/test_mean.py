@@ -68,7 +68,9 @@ def test_of_silent_highs_the_mean_is_the_recording_up_to_the_slope_and_silence_a
 
 @pytest.mark.usefixtures("silent")
 @pytest.mark.parametrize(
-    ("faults", "mean"), [([LostBand(CUT)], None), ([LostBand(CUT), Cut(-0.2, 0.2)], True)], ids=["draw", "clip"]
+    ("faults", "mean"),
+    [([LostBand(CUT)], None), ([LostBand(CUT), Cut(-0.2, 0.2)], True)],
+    ids=["draw", "clip"],
 )
 def test_draws_and_other_faults_keep_none_of_it(faults: list[Fault], mean: bool | None) -> None:
     """A draw has its own highs there; what clipping puts there is not the recording's."""
