@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -211,7 +212,17 @@ def join(rank: int, size: int) -> Ranks:
             f"this is process {rank} of {size} and MASTER_ADDR and MASTER_PORT are not set; start with torchrun, "
             "or set them to the first machine's name and a free port"
         )
+    import_before_groups()
     # Between steps states are in main memory, and only their edges travel: gloo serves GPUs as well as CPUs.
     with telling_lost_ranks():
         distributed.init_process_group("gloo", rank=rank, world_size=size)
     return Ranks(rank, size)
+
+
+def import_before_groups() -> None:
+    """Import what would hold on to a group that is open when it is first imported.
+
+    The functions of that module have the open group for a default. A group that is held keeps its threads, and one
+    that still runs when the interpreter ends can abort the process.
+    """
+    importlib.import_module("torch.distributed.nn.functional")

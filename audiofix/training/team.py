@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from audiofix.errors import DeviceError
 from audiofix.runtime.devices import pick_device
+from audiofix.runtime.ranks import import_before_groups
 
 # The first process validates and saves while the others wait for it.
 PATIENCE = timedelta(hours=1)
@@ -85,6 +86,7 @@ def join(device: str = "auto") -> Team:
     if cuda:
         place = pick_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(place)
+    import_before_groups()
     try:
         distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:  # ValueError: variables of torchrun that are not set
