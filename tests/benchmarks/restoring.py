@@ -184,24 +184,26 @@ def score(case: Case, qualities: list[str], draws: int | None, seed: int) -> dic
         found[f"{quality} calls"] = done.report["schedule"]["network_calls"]
         found[f"{quality} recognised"] = done.report["settings"]["source"]
     if draws and case.to_rate:
-        done = restore(case.recorded, case.faults, to_rate=case.to_rate, draws=draws, seed=seed)
-        each = [draw.samples[0, :length] for draw in done.draws]
+        asked = {"to_rate": case.to_rate, "quality": qualities[0], "draws": draws, "seed": seed}
+        each = [draw.samples[0, :length] for draw in restore(case.recorded, case.faults, **asked).draws]
+        mean = restore(case.recorded, case.faults, **asked, mean=True).audio.samples[0, :length]
         found["each draw"] = float(np.mean([case.figure(x) for x in each]))
-        found["waves"] = each
+        found["waves"] = [each[0], torch.stack(each).mean(dim=0), mean]
     return found
 
 
-def snr_of_draws(case: Case, clip: Tensor, each: list[Tensor]) -> dict[str, float]:
-    """SNR of the low-passed input, of one draw, of the mean of all, and how much more than the input's, dB.
+def snr_of_draws(case: Case, clip: Tensor, draw: Tensor, plain: Tensor, mean: Tensor) -> dict[str, float]:
+    """SNR of the low-passed input, of a draw and of means, and how much more than the input's, dB.
 
-    And the error of the known band against the input's, in dB of it.
+    `plain` is the mean of draws that stand for themselves, `mean` what `--mean` gives: of draws made for it. And
+    the error of the known band against the input's, in dB of it.
     """
-    spectra = [torch.fft.rfft(x.double()) for x in (each[0], case.start)]
+    spectra = [torch.fft.rfft(x.double()) for x in (draw, case.start)]
     known = slice(0, math.floor(0.85 * len(spectra[0]) * case.recorded.sample_rate / RATE))
     off = (spectra[0] - spectra[1])[known].abs().square().sum() / spectra[1][known].abs().square().sum()
-    waves = {"input": case.start, "draw": each[0], "mean": torch.stack(each).mean(dim=0)}
+    waves = {"input": case.start, "draw": draw, "plain mean": plain, "mean": mean}
     found = {f"SNR {name}": float(snr(wave, clip)) for name, wave in waves.items()}
-    more = {f"{name} less input": found[f"SNR {name}"] - found["SNR input"] for name in ("draw", "mean")}
+    more = {f"{name} less input": found[f"SNR {name}"] - found["SNR input"] for name in list(waves)[1:]}
     return {**found, **more, "low band": float(10 * torch.log10(off))}
 
 
@@ -236,7 +238,7 @@ def main() -> None:
                     case = make(clip, value, number)
                     one = score(case, options.quality, options.draws, options.seed)
                     if "waves" in one:
-                        one |= snr_of_draws(case, clip, one.pop("waves"))
+                        one |= snr_of_draws(case, clip, *one.pop("waves"))
                     if task == "denoise" and domain == "speech":
                         one |= {n: case.figure(f(case.start)) for n, f in others.items()}
                     found.append(one)
