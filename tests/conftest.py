@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.hub.tiny import TINY_SHOWN, tiny_mixer, tiny_net
 
 # Tiny tensors: a second thread costs more than it gives, and far more when the cores are busy.
 torch.set_num_threads(1)
+
+# A suite that a script started in the background ignores Ctrl-C, and so would the commands that it interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first call into torch is slow; a fixed seed keeps the suite's verdict the same from run to run.
 hypothesis.settings.register_profile("audiofix", deadline=None, derandomize=True)
