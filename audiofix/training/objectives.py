@@ -30,11 +30,21 @@ def noisy_history_nll(
 
     clean, noise: (batch, time), noise of unit variance; sigma: (batch,). Returns (batch,).
     """
-    noisy = clean + sigma[:, None] * noise
-    logits = net(noisy, sigma)
-    target = nearest_level(clean, levels)
+    return level_nll(net, clean + sigma[:, None] * noise, sigma, nearest_level(clean, levels))
+
+
+def level_nll(
+    net: Callable[..., Tensor], noisy: Tensor, sigma: Tensor, target: Tensor, *given: Tensor
+) -> Tensor:
+    """Cross-entropy of levels given the noisy history, bits per sample.
+
+    noisy: (batch, time); sigma: (batch,); target: (batch, time) indices of levels; given: what else the net is
+    told. Returns (batch,). Network and loss in one function, so that they are compiled together: 256 logits for
+    each sample need not be written down and read again.
+    """
+    logits = net(noisy, sigma, *given)
     nats = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-    return nats.view_as(clean).mean(dim=1) / math.log(2)
+    return nats.view_as(noisy).mean(dim=1) / math.log(2)
 
 
 def denoising_error(net: Network, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:

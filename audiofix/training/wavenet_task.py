@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from audiofix.errors import SettingError
 from audiofix.hub.registry import load_prior, resolve_model
 from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
-from audiofix.numerics.companding import mu_law_levels
+from audiofix.numerics.companding import mu_law_levels, nearest_level
 from audiofix.priors.base import Posterior
 from audiofix.priors.wavenet import WaveNetPrior
 from audiofix.training.batches import (
@@ -28,7 +29,7 @@ from audiofix.training.batches import (
 from audiofix.training.config import TrainConfig
 from audiofix.training.data import Folder, spread_sigmas
 from audiofix.training.degrade import Simulation, simulated_sources
-from audiofix.training.objectives import noisy_history_nll
+from audiofix.training.objectives import level_nll, noisy_history_nll
 
 GIVEN = 2  # the mixture, and the separator's estimate of the source
 VALID_MIXTURES, MIXTURE_LENGTH = 12, 32768
@@ -45,8 +46,9 @@ class WaveNetTask(Drawn):
         return TieredWaveNet(sizes, mu_law_levels(sizes.levels))
 
     def forward(self, net: Any, compiled: bool) -> Any:
-        """The whole network in one piece."""
-        return torch.compile(net, dynamic=False) if compiled else net
+        """Network and loss in one piece."""
+        loss = partial(level_nll, net)
+        return torch.compile(loss, dynamic=False) if compiled else loss
 
     def draw(
         self, config: TrainConfig, folders: Sequence[Folder], generator: np.random.Generator
@@ -56,9 +58,11 @@ class WaveNetTask(Drawn):
 
     def error(self, config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
         """Bits per sample."""
-        clean, sigma, noise = batch
+        clean, sigma, noise, *given = batch
         levels = mu_law_levels(WaveNetConfig.from_dict(config.network).levels).float().to(clean.device)
-        return noisy_history_nll(forward, levels, clean, sigma, noise).mean()
+        noisy = clean + sigma[:, None] * noise
+        bits: Tensor = forward(noisy, sigma, nearest_level(clean, levels), *given)
+        return bits.mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """Denoise gain and bits per sample."""
@@ -104,17 +108,6 @@ class ConditionedWaveNetTask(WaveNetTask):
         hidden = torch.from_numpy(generator.uniform(size=config.batch) < config.hide_share)
         given = self.given(config, sources) * (~hidden).float()[:, None, None]
         return sources[:, 0].contiguous(), sigma, noise, given
-
-    def error(self, config: TrainConfig, forward: Any, batch: tuple[Tensor, ...]) -> Tensor:
-        """Bits per sample."""
-        clean, sigma, noise, given = batch
-        levels = mu_law_levels(WaveNetConfig.from_dict(config.network).levels).float().to(clean.device)
-
-        def net(noisy: Tensor, sigma: Tensor) -> Tensor:
-            logits: Tensor = forward(noisy, sigma, given)
-            return logits
-
-        return noisy_history_nll(net, levels, clean, sigma, noise).mean()
 
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """As without conditions, and the denoise gain at each level given mixtures at 0 dB."""

@@ -94,3 +94,20 @@ def test_noise_level_matters() -> None:
     net, x = tiny_net(), torch.full((1, 32), 0.1, dtype=torch.float64)
     low, high = (net(x, torch.tensor([s], dtype=torch.float64)) for s in (0.01, 0.5))
     assert not torch.allclose(low, high)
+
+
+def test_training_has_free_logits_in_low_precision_and_all_else_as_evaluation_has_it() -> None:
+    net = tiny_net().float()
+    hidden = torch.randn(3, 40, TINY.fast_channels, generator=torch.Generator().manual_seed(6))
+    guess, scale = hidden[..., 0], 0.1 + hidden[..., 1].abs()
+    expected = net.logits(hidden, guess, scale)
+    net.train()
+    assert torch.allclose(net.logits(hidden, guess, scale), expected, rtol=1e-5, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net.logits(hidden, guess, scale)
+    # Products and their sum rounded to 8 bits; the bump alone is far above that, and stays as it is.
+    weight, bias = net.head.weight[: TINY.levels].abs(), net.head.bias[: TINY.levels].abs()
+    bound = 4 * 2**-8 * (hidden.abs() @ weight.T + bias)
+    assert ((found - expected).abs() <= bound + 1e-4).all()
+    assert (found != expected).any()
+    assert expected.abs().max() > 100 * bound.max()

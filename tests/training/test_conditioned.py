@@ -64,9 +64,12 @@ class Watches:
         return torch.zeros(*x.shape, TINY.levels)
 
 
-def loss(config: TrainConfig, forward: Any) -> Tensor:
+def loss(config: TrainConfig, net: Any) -> Tensor:
     """Of the first batch."""
-    return make_task(config).loss(config, forward, folders_of(config, config.train), np.random.default_rng(0))
+    task = make_task(config)
+    return task.loss(
+        config, task.forward(net, False), folders_of(config, config.train), np.random.default_rng(0)
+    )
 
 
 def test_a_config_with_a_separator_has_a_task_and_a_network_of_its_own(config: TrainConfig) -> None:
