@@ -48,7 +48,7 @@ class Executor:
         given: Sequence[Tensor | None] | None = None,
         part: Chunk | None = None,
     ) -> Callable[[Tensor, float], Tensor]:
-        """The scores of (batch, source, time), each source from its own prior, a thread for each source.
+        """The scores of (batch, source, time), each source from its own prior, a thread for each source at most.
 
         Two networks on a core each are faster than one after the other on both (tests/benchmarks/threads.py):
         torch's own threads are divided among them. Work is handed out chunk by chunk, so that an interrupt waits
@@ -140,8 +140,10 @@ class Executor:
     def _share(self, work: Callable[[Any], None], tasks: Sequence[Any], threads: int) -> None:
         whole = torch.get_num_threads()
         try:
-            # Threads that start now get this share of torch's own; the caller's setting comes back.
-            torch.set_num_threads(max(1, whole // threads))
+            # Threads that start now get this share of torch's own; the caller's setting comes back. There are no
+            # more of them than torch may have: two on one core take the caches from each other.
+            threads = min(threads, whole)
+            torch.set_num_threads(whole // threads)
             with ThreadPoolExecutor(max_workers=threads) as pool:
                 for _ in pool.map(work, tasks):
                     pass

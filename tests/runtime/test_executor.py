@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -153,6 +154,29 @@ def six_threads() -> Iterator[None]:
     torch.set_num_threads(6)
     yield
     torch.set_num_threads(before)
+
+
+def test_no_more_threads_work_than_torch_may_have() -> None:
+    """Two sources and one thread: one after the other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    at_once, most = 0, 0
+
+    def work(_: int) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        at_once -= 1
+
+    try:
+        Executor(torch.device("cpu"), 1024)._share(work, range(6), 2)
+        assert most == 1
+        torch.set_num_threads(2)
+        Executor(torch.device("cpu"), 1024)._share(work, range(6), 2)
+        assert most == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("six_threads")
