@@ -35,8 +35,8 @@ from audiofix.separation import (
 )
 
 # Samples in one network call: parts of a file begin at multiples of UNIT too, and chunks are HALOS halos long at
-# least, so that halos are a quarter of the work at most; two priors at once stay below 2 GB
-# (tests/benchmarks/memory.py).
+# least (where they may begin anywhere, up to one more), so that halos are a quarter of the work at most; two
+# priors at once stay below 2 GB (tests/benchmarks/memory.py).
 CHUNK, HALOS = UNIT, 6
 # The separator is lighter in memory.
 LONG_CHUNK = 7 * UNIT

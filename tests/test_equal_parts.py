@@ -122,13 +122,13 @@ def counted(seconds: int, ranks: int, *, anywhere: bool = True) -> list[tuple[in
         # Half a file each, in one chunk, with the halo where they meet; alone the same two chunks.
         (30, 1, [480_000 + 2 * HALO], [480_000 + 2 * HALO]),
         (30, 2, [240_128 + HALO, 239_872 + HALO], [240_128 + HALO + GRID // 4, 239_872 + HALO]),
+        # Alone three chunks, which meet at two places; with two processes, four at three.
+        (45, 1, [720_000 + 4 * HALO], [720_000 + 2 * HALO]),
         # Four chunks alone and two each.
-        (45, 1, [720_000 + 6 * HALO], [720_000 + 2 * HALO]),
-        # Alone five chunks, which meet at four places; with two processes, six at five.
-        (60, 1, [960_000 + 8 * HALO], [960_000 + 4 * HALO]),
-        (60, 2, [479_744 + 5 * HALO, 480_256 + 5 * HALO], None),
+        (60, 1, [960_000 + 6 * HALO], [960_000 + 4 * HALO]),
+        (60, 2, [479_744 + 3 * HALO, 480_256 + 3 * HALO], None),
         # Those at the ends own a halo more than those in the middle, who pay for two.
-        (60, 4, [257_536 + 3 * HALO, 222_208 + 4 * HALO, 222_208 + 4 * HALO, 258_048 + 3 * HALO], None),
+        (60, 4, [257_536 + HALO, 222_208 + 2 * HALO, 222_208 + 2 * HALO, 258_048 + HALO], None),
     ],
 )
 def test_samples_through_the_networks(
@@ -142,10 +142,11 @@ def test_samples_through_the_networks(
 
 def test_processes_share_the_work() -> None:
     """Samples alone, over those of the slowest of two processes twice: what sharing costs, machine left aside."""
-    for seconds, least in ((30, 0.999), (45, 0.999), (60, 0.93), (90, 0.95)):
+    # Priors, then the separator, whose chunks are longer: a process too many cuts costs a halo on each side.
+    for seconds, *least in ((30, 0.999, 0.999), (45, 0.92, 0.999), (60, 0.999, 0.93), (90, 0.95, 0.95)):
         (alone,), both = counted(seconds, 1), counted(seconds, 2)
         for kind in range(2):
-            assert alone[kind] / (2 * max(one[kind] for one in both)) > least
+            assert alone[kind] / (2 * max(one[kind] for one in both)) > least[kind]
 
 
 def test_chunks_that_have_their_places_are_not_cut_anew() -> None:

@@ -169,7 +169,8 @@ class Executor:
         halo = reach * prior.halo
         origin, wanted = (0, slice(0, length)) if part is None else (part.left, part.inner)
         if getattr(prior, "anywhere", False):
-            most = max(self.chunk, self.halos * prior.halo)
+            # A halo more than chunks that have their places: what they need not be a multiple of costs nothing.
+            most = max(self.chunk, (self.halos + 1) * prior.halo if self.halos else 0)
             return equal_chunks(length, most, halo, prior.grid, wanted.start, wanted.stop)
         # Multiples of `chunk`, so that parts of a file which begin at one see the same chunks; or equal parts,
         # which a heavy network may want.
