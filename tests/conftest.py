@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,16 @@ hypothesis.settings.load_profile("audiofix")
 @pytest.fixture(autouse=True)
 def _no_user_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUDIOFIX_MODELS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay() -> Iterator[None]:
+    """What a test's own process does with Ctrl-C is as before: the processes of later tests inherit it."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    left = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+    assert left is before
 
 
 @pytest.fixture

@@ -23,8 +23,6 @@ PATIENCE = 20.0  # s that a worker has to clear away what it was at
 
 def here(run: Run, tasks: Sequence[Task]) -> Generator[Record]:
     """One after the other, in this process."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # see `_start`
     guard = Guard()
     with contextlib.closing(Worker(run, guard=guard)) as worker, guard.handling("SIGINT", "SIGTERM"):
         for task in tasks:
@@ -94,6 +92,8 @@ def serve(pipe: Connection, run: Run, threads: int, place: int) -> None:
     """What a worker process does: files come in through the pipe, records go out; it ends with the pipe."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)  # for libraries that are loaded from here on
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # see `_start`
     guard = Guard()
     with contextlib.closing(Worker(run, threads, place, guard=guard)) as worker, guard.handling("SIGTERM"):
         try:
