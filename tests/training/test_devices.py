@@ -53,16 +53,17 @@ def test_losses_stay_where_the_network_is(name: str, tmp_path: Path, monkeypatch
     soundfile.write(tmp_path / "a.wav", noise, 16000)
     config = config_of(name, str(tmp_path))
     net, task = build_network(config), make_task(config)
+    forward = task.forward(net, False)
     batch = task.draw(config, folders_of(config, config.train), np.random.default_rng(0))
     assert {part.device.type for part in batch} == {"cpu"}
     with FakeTensorMode() as mode:
         held = {**dict(net.named_parameters()), **dict(net.named_buffers())}
         there = {key: mode.from_tensor(value).detach().to("cuda") for key, value in held.items()}
         with stateless._reparametrize_module(net, there):
-            loss = task.error(config, net, tuple(mode.from_tensor(part).to("cuda") for part in batch))
+            loss = task.error(config, forward, tuple(mode.from_tensor(part).to("cuda") for part in batch))
             assert loss.device.type == "cuda"
             with pytest.raises(RuntimeError, match="device"):  # what a forgotten part would do
-                task.error(config, net, tuple(mode.from_tensor(part) for part in batch))
+                task.error(config, forward, tuple(mode.from_tensor(part) for part in batch))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -71,5 +72,6 @@ def test_every_weight_has_a_gradient_at_every_step(name: str, tmp_path: Path) ->
     soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
     config = config_of(name, str(tmp_path))
     net, task = build_network(config), make_task(config)
-    task.loss(config, net, folders_of(config, config.train), np.random.default_rng(0)).backward()
+    forward = task.forward(net, False)
+    task.loss(config, forward, folders_of(config, config.train), np.random.default_rng(0)).backward()
     assert [key for key, weight in net.named_parameters() if weight.grad is None] == []

@@ -76,7 +76,7 @@ def test_it_learns(config: TrainConfig, tmp_path: Path) -> None:
         """On batches that training never draws, the same each time."""
         with torch.no_grad():
             values = [
-                trainer.task.loss(config, trainer.net, trainer.valid, np.random.default_rng([9, i]))
+                trainer.task.loss(config, trainer.forward, trainer.valid, np.random.default_rng([9, i]))
                 for i in range(4)
             ]
         return float(torch.stack(values).mean())

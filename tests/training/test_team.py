@@ -119,7 +119,7 @@ def test_the_gradient_is_that_of_both_batches(
 
     def gradient_of(batch: list[torch.Tensor]) -> torch.Tensor:
         alone.net.zero_grad()
-        alone.task.error(config, alone.net, tuple(batch)).backward()
+        alone.task.error(config, alone.forward, tuple(batch)).backward()
         return flat([p.grad for p in alone.net.parameters()])
 
     both = gradient_of([torch.cat(pair) for pair in zip(one["batch"], two["batch"], strict=True)])
