@@ -185,7 +185,7 @@ class TieredWaveNet(nn.Module):
         Free logits plus a Gaussian bump around the predicted amplitude, whose width is learned too. The bump
         gives the categorical a location and a scale from the start of training, so that the free logits only
         have to learn what is not bell-shaped. In float32, because the bump is steep; only training has the free
-        logits in the precision around it: they are a third of its time in float32.
+        logits in the precision around it, where their product is faster.
         """
         levels, head = self.config.levels, self.head
         with torch.autocast(hidden.device.type, enabled=False):
