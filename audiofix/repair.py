@@ -25,14 +25,19 @@ from audiofix.damages import (
 )
 from audiofix.effect import changes, exact
 from audiofix.faults.background import background
+from audiofix.faults.frames import Signal, power_frames
+from audiofix.faults.rolloff import slope_among
 from audiofix.frame import Frame, framed
 from audiofix.guesses import without_noise
+from audiofix.numerics.agreement import agreed
 from audiofix.numerics.rng import unit_noise
 from audiofix.numerics.schedule import Schedule
 from audiofix.numerics.typical import typical
 from audiofix.operators.band import Band
 from audiofix.operators.gap import Gap
+from audiofix.operators.local import within
 from audiofix.operators.noise import Noise
+from audiofix.operators.weighted import Weighted
 from audiofix.preparing import prepared
 from audiofix.progress import Progress, teller
 from audiofix.repairreport import report_of
@@ -50,8 +55,9 @@ WIDER = 8  # samples at the priors' rate that a gap is wider by on each side, wh
 class Repair:
     """A recording restored, at its own rate unless another was wanted, and how.
 
-    With several draws `audio` is their mean where `report["settings"]["mean"]` says so, what is typical of them
-    (`numerics.typical`) where "typical" does, else the first; `draws` holds each.
+    With several draws `audio` is their mean where `report["settings"]["mean"]` says so (what they agree on where a
+    band is missing, `numerics.agreement`), what is typical of them (`numerics.typical`) where "typical" does, else
+    the first; `draws` holds each.
     """
 
     audio: Audio
@@ -114,8 +120,9 @@ def restore(
         drawn = _in_pieces(y, finite, gaps, work)
     else:
         drawn = work.draws(y, finite, faults)
-    result = torch.stack(drawn).mean(dim=0) if tools.mean and len(drawn) > 1 else drawn[0]
-    drawn = drawn[1:] if tools.typical else drawn
+    averaged = tools.mean and not tools.leads and len(drawn) > 1
+    result = torch.stack(drawn).mean(dim=0) if averaged else drawn[0]
+    drawn = drawn[1:] if tools.leads else drawn
     if sparse is not None:
         result = torch.lerp(sparse, result, share_beside_sparse(faults[0], gain))
     result = exact(result, y, audio.sample_rate, faults)
@@ -164,10 +171,13 @@ class Work:
             found = [
                 damage.operator.project(x + floor * self._hiss(x, k), damage.y) for k, x in enumerate(found)
             ]
-        faded = self.faded(faults)
-        if faded is not None:
-            lower, upper = (Band(model_rate, model_rate, hertz).forward(begin) for hertz in faded)
-            found = [x + upper - lower for x in found]
+        slope = self.slope(faults, lambda: power_frames(torch.nan_to_num(y).cpu().double().numpy()))
+        if slope is not None:
+            left = slope.forward(begin)
+            if tools.agreed:
+                found = [_agreed(found, cutoff_of(faults), model_rate) + left, *found]
+            else:
+                found = [x + left for x in found]
         cut = cutoff_of(faults)
         if cut is not None and tools.finishes and damage.operator is not None:
             draws = [typical(found), *found] if tools.typical else found
@@ -186,16 +196,17 @@ class Work:
         density = measured(cut) * self.gain
         return density * (self.tools.sample_rate / self.rate) ** 0.5
 
-    def faded(self, faults: Sequence[Fault]) -> tuple[float, float] | None:
-        """Hz between which a mean keeps what the recording has of its filter's slope; None where it has none.
+    def slope(self, faults: Sequence[Fault], frames: Callable[[], Signal]) -> Weighted | None:
+        """Takes from a recording what its own filter left above the cut-off, raised again; None: nothing is.
 
-        Of a missing band that much is known: without it the mean is further from the truth than the recording is.
-        A draw has its own highs there.
+        A mean keeps it: that much is known of a missing band, and without it a mean is further from the truth than
+        the recording is. A draw has its own highs there. frames: power spectra of the recording at its own rate.
         """
         cut = cutoff_of(faults)
         if cut is None or not self.tools.mean or not all(isinstance(f, LostBand) for f in faults):
             return None
-        return cut, cut / TRUSTED
+        found = slope_among(frames(), self.rate, cut, cut / TRUSTED)
+        return Weighted(self.tools.sample_rate, found.hertz, found.factors)
 
     def _hiss(self, x: Tensor, draw: int) -> Tensor:
         return unit_noise(tuple(x.shape), self.settings.seed, draw, HISS).to(x)
@@ -239,6 +250,14 @@ class Work:
 def cutoff_of(faults: Sequence[Fault]) -> float | None:
     """Hz up to which anything is known; None where no band is missing."""
     return min((fault.hertz for fault in faults if isinstance(fault, LostBand)), default=None)
+
+
+def _agreed(found: Sequence[Tensor], cutoff: float | None, rate: int) -> Tensor:
+    """The known band of draws (channel, 1, time), and above it the mean that they agree on."""
+    band = Band(rate, rate, cutoff or math.inf)
+    low = band.forward(found[0])
+    highs = torch.stack([(x - band.forward(x))[:, 0] for x in found])
+    return low + agreed(within(highs, 0), 0, low.shape[-1])[:, None]
 
 
 def pieces_around(gaps: Sequence[LostSamples], context: int) -> list[list[tuple[int, int]]]:

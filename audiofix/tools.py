@@ -19,6 +19,7 @@ from audiofix.errors import SettingError
 from audiofix.hub.card import ModelCard
 from audiofix.hub.registry import load_prior, model_hash, models_for_source, resolve_model
 from audiofix.likeness import BLOCK, LEAST, likeness
+from audiofix.numerics.agreement import FEWEST
 from audiofix.numerics.companding import LINEAR, Curve
 from audiofix.numerics.fills import USUAL, Fills
 from audiofix.numerics.schedule import ROUNDING, Schedule
@@ -81,13 +82,24 @@ class Tools:
     bf16: bool
     notes: list[str] = field(default_factory=list)
     typical: bool = False  # of several draws, give what their spectrograms have in common, not the first
+    agreed: bool = False  # of several draws, give their mean, shrunk where they do not agree
     envelope: Envelope | None = None
     sparse: bool = False  # begin with a consistent sparse signal where there is one, and keep a share of it
 
     @property
     def sampler(self) -> str:
         """Name of the chain."""
-        return (MEAN_CHAIN if self.mean else DRAW_CHAIN)[0]
+        return (MEAN_CHAIN if self.estimates else DRAW_CHAIN)[0]
+
+    @property
+    def estimates(self) -> bool:
+        """Whether chains go for the mean, so that they spread too little for draws."""
+        return self.mean and not self.agreed
+
+    @property
+    def leads(self) -> bool:
+        """Whether the result is made of all draws and stands before them."""
+        return self.typical or self.agreed
 
     @property
     def sample_rate(self) -> int:
@@ -182,6 +194,7 @@ def prepare_tools(guess: Tensor, rate: int, faults: Sequence[Fault], settings: S
     if shaper is not None:
         cards, envelope = (card, shaper[0]), load_prior(shaper[1], where)
     number = draws or (effort.draws if typical or (mean and filler is None) else 1)
+    only_bands = all(isinstance(fault, LostBand) for fault in faults)
     return Tools(
         card.source,
         cards,
@@ -194,6 +207,7 @@ def prepare_tools(guess: Tensor, rate: int, faults: Sequence[Fault], settings: S
         bf16,
         notes,
         typical=typical and number > 1,
+        agreed=only_bands and mean and number >= FEWEST,
         envelope=envelope,
         sparse=mean and quality != "fast",
     )
@@ -211,9 +225,9 @@ def ladder_for(faults: Sequence[Fault], gain: float, tools: Tools) -> Schedule |
     high = min(most, high)
     if tools.sparse and len(faults) == 1 and isinstance(faults[0], Cut) and tools.curve is LINEAR:
         high = AFTER_SPARSE
-    low = max(least, min(LOWEST, high / 20)) if tools.mean else least
-    _, scale = MEAN_CHAIN if tools.mean else DRAW_CHAIN
-    levels = tools.effort.mean_levels if tools.mean else tools.effort.draw_levels + 1
+    low = max(least, min(LOWEST, high / 20)) if tools.estimates else least
+    _, scale = MEAN_CHAIN if tools.estimates else DRAW_CHAIN
+    levels = tools.effort.mean_levels if tools.estimates else tools.effort.draw_levels + 1
     levels = min(levels, TYPICAL_LEVELS + 1) if tools.typical else levels
     return ladder(tools.prior, high, low, levels, scale)
 

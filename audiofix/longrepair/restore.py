@@ -115,7 +115,8 @@ def restore_file(
 
     def together(start: int, stop: int) -> Tensor:
         each = [one.read(start, stop)[:, 0] for one in drawn]
-        result = torch.stack(each).mean(dim=0) if tools.mean and len(each) > 1 else each[0]
+        averaged = tools.mean and not tools.leads and len(each) > 1
+        result = torch.stack(each).mean(dim=0) if averaged else each[0]
         if sparse is not None:
             result = torch.lerp(sparse.read(start, stop)[:, 0], result, share)
         here, seen = [within(fault, start, stop) for fault in faults], y.read(start, stop)[:, 0]
@@ -133,6 +134,7 @@ def restore_file(
     report["notes"] += remarks
     if base is not None:
         report["baseline"] = {"method": methods_for(beside), "scores": None}
+    drawn = drawn[1:] if tools.leads else drawn
     return LongRepair(audio, result, drawn if len(drawn) > 1 else [], report, y, base)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,17 +15,19 @@ from audiofix.axes import along
 from audiofix.damages import Fault, known_mask, scaled, shifted
 from audiofix.drawing import Place
 from audiofix.faults.background import background_among
-from audiofix.faults.frames import power_of_parts
+from audiofix.faults.frames import Signal, power_of_parts
 from audiofix.longrepair.damage import Known, known
 from audiofix.longrepair.guesses import fill, without_noise
 from audiofix.longrepair.lengths import Framed, filled, framed_stores, moved, reader
 from audiofix.marching import Ground, Route, Walk, march
+from audiofix.numerics.agreement import agreed
 from audiofix.numerics.companding import LINEAR
 from audiofix.numerics.rng import unit_noise
 from audiofix.numerics.windows import Chunk
 from audiofix.operators.band import Band
 from audiofix.operators.gap import Gap
 from audiofix.operators.local import LocalBand
+from audiofix.operators.weighted import Weighted
 from audiofix.posterior import ScoreFn
 from audiofix.progress import Progress, teller
 from audiofix.repair import HISS, Work, cutoff_of
@@ -73,16 +76,20 @@ class LongWork:
             return [self._once(recording, work.level(faults))]
         found = self._walked(recording)
 
+        def frames() -> Signal:
+            return power_of_parts(_channels(y), _lead(y)[0], y.stop)
+
         def quiet(cutoff: float) -> float:
-            frames = power_of_parts(_channels(y), _lead(y)[0], y.stop)
-            return background_among(frames, work.rate, cutoff)
+            return background_among(frames(), work.rate, cutoff)
 
         floor, cut = work.floor(faults, quiet), cutoff_of(faults)
         if floor:
             found = [self._hissing(x, recording, floor, draw) for draw, x in enumerate(found)]
-        faded = work.faded(faults)
-        if faded is not None:
-            found = [self._with_slope(x, recording, faded) for x in found]
+        slope = work.slope(faults, frames)
+        if slope is not None:
+            led = [self._agreed(found, recording.low, cut or math.inf)] if work.tools.agreed else found
+            led = [self._with_slope(x, recording, slope) for x in led]
+            found = [*led, *found] if work.tools.agreed else led
         if cut is None or work.tools.envelope is None:
             return found
         return [self._shaped(x, recording, cut) for x in found]
@@ -206,14 +213,24 @@ class LongWork:
 
         return ground.each(work, ground.store(*_lead(x)), ground.halo) if x.stop else x
 
-    def _with_slope(self, x: Store, recording: Known, faded: tuple[float, float]) -> Store:
-        """A mean with what the recording has between two frequencies in Hz."""
-        heard = reader(recording.begin)
-        lower, upper = (LocalBand(recording.low, recording.low, hertz) for hertz in faded)
+    def _agreed(self, found: Sequence[Store], rate: int, cutoff: float) -> Store:
+        """The known band of draws, and above it the mean that they agree on."""
+        band, reads = LocalBand(rate, rate, cutoff), [reader(x) for x in found]
+
+        def highs(start: int, stop: int) -> Tensor:
+            return torch.stack([(read(start, stop) - band.over(read, start, stop))[:, 0] for read in reads])
 
         def work(start: int, stop: int) -> Tensor:
-            slope = upper.over(heard, start, stop) - lower.over(heard, start, stop)
-            return x.read(start, stop) + slope
+            return band.over(reads[0], start, stop) + agreed(highs, start, stop)[:, None]
+
+        return filled(self.place.make, _lead(found[0]), found[0].stop, work)
+
+    def _with_slope(self, x: Store, recording: Known, slope: Weighted) -> Store:
+        """A mean with what the recording's filter left above the cut-off."""
+        heard = reader(recording.begin)
+
+        def work(start: int, stop: int) -> Tensor:
+            return x.read(start, stop) + slope.over(heard, start, stop)
 
         return filled(self.place.make, _lead(x), x.stop, work)
 

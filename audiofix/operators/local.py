@@ -85,6 +85,18 @@ class Blocks:
         return torch.cat(parts, dim=-1)[..., start - first : stop - first]
 
 
+def smoothed(weight: Tensor, size: int, rate: int) -> Tensor:
+    """A response times the Gaussian in time, for `Blocks.apply` with blocks of `size` samples at `rate` Hz.
+
+    weight: (6 size + 1,) float64, the ideal response from 0 to rate / 2, four times as fine as three blocks have
+    it: what is cut off in time has not come round.
+    """
+    seconds = torch.arange(size + 1, dtype=torch.float64) / rate
+    half = irfft(weight, n=12 * size)[: size + 1] * torch.exp(-2 * (math.pi * SLOPE_STD * seconds).square())
+    whole = torch.cat([half, half.new_zeros(size - 1), half[1:].flip(0)])
+    return rfft(whole).real
+
+
 @dataclass(frozen=True)
 class LocalBand:
     """`Band` on a stretch of a recording whose sample 0 is sample `origin` of the whole.
@@ -165,15 +177,11 @@ class LocalNoise(Noise):
     def response(self, variance: float) -> Tensor:
         """(bin,) weight of the recording against an estimate, smoothed: float64, all bins of three blocks."""
         size = Blocks(self.rate, self.rate).size(self.rate)
-        fine = 12 * size  # four times as long: what is cut off has not come round
-        place = torch.arange(fine // 2 + 1, dtype=torch.float64) * (2 * (len(self.profile) - 1) / fine)
+        place = torch.arange(6 * size + 1, dtype=torch.float64) * (2 * (len(self.profile) - 1) / (12 * size))
         below = place.long().clamp(max=len(self.profile) - 2)
         power = self.profile.double().square()
         weight = variance / (variance + torch.lerp(power[below], power[below + 1], place - below))
-        seconds = torch.arange(size + 1, dtype=torch.float64) / self.rate
-        half = irfft(weight, n=fine)[: size + 1] * torch.exp(-2 * (math.pi * SLOPE_STD * seconds).square())
-        whole = torch.cat([half, half.new_zeros(size - 1), half[1:].flip(0)])
-        return rfft(whole).real
+        return smoothed(weight, size, self.rate)
 
     def combine(self, estimate: Tensor, y: Tensor, variance: float) -> Tensor:
         """As `Noise.combine`, right where the whole is REACH and a block further on at hand."""

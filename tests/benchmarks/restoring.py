@@ -3,11 +3,13 @@
     python -m tests.benchmarks.restoring --every 4
     python -m tests.benchmarks.restoring --tasks denoise --peers --domains speech
     python -m tests.benchmarks.restoring --tasks upsample --draws 8 --every 8
+    python -m tests.benchmarks.restoring --tasks upsample --draws 8 --held-out 6      to choose by
 
 Each clip goes through `audiofix.repair.restore` as a command's file would, with the prior recognised from the
 sound; what happened to it is told exactly, to the classical methods too. Figures are means over clips, dB but for
 the log-spectral distance of upsampling. SNR: in gaps, over clipped samples (of one clip together), else over all.
-Writes benchmarks-out/NAME.{json,md}.
+With `--held-out` clips come from the validation folders of the corpora (`make corpora`) instead: what is chosen is
+chosen on these, and the evaluation set is looked at afterwards. Writes benchmarks-out/NAME.{json,md}.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from audiofix.baselines.denoising import spectral_subtraction, wiener
 from audiofix.baselines.dequantising import dequantise_sparse
 from audiofix.baselines.interpolation import interpolated
 from audiofix.baselines.upsampling import spectral_replication
+from audiofix.batch.local import cores
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
 from audiofix.evaluation.systems.base import RESTORED, System, Task
 from audiofix.numerics.fills import USUAL
@@ -40,6 +42,7 @@ from audiofix.operators.gap import classical_fill
 from audiofix.operators.lowpass import decimate
 from audiofix.repair import restore
 from audiofix.runtime.memory import keep_freed_memory
+from audiofix.training.data import Folder
 from audiofix.types import Audio
 from tests.benchmarks.janssen import gaps
 from tests.benchmarks.restore import DOMAINS, read_clips
@@ -207,6 +210,19 @@ def snr_of_draws(case: Case, clip: Tensor, draw: Tensor, plain: Tensor, mean: Te
     return {**found, **more, "low band": float(10 * torch.log10(off))}
 
 
+def held_out(folder: Path, count: int, seconds: float, seed: int = 99) -> Tensor:
+    """(clip, time) windows of a folder at RMS 0.1; none that is mostly silent, or clips at that level."""
+    source, generator = Folder([folder], RATE), np.random.default_rng(seed)
+    found: list[Tensor] = []
+    while len(found) < count:
+        clip = source.window(round(seconds * RATE), generator)
+        level = clip.square().mean().sqrt()
+        silent = float((clip.abs() < 1e-4).float().mean())
+        if silent < 0.15 and level > 1e-3 and float(clip.abs().max() / level) < 10:
+            found.append(clip * (0.1 / level))
+    return torch.stack(found)
+
+
 def main() -> None:
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -214,6 +230,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"))
     parser.add_argument("--name", default="restoring", help="of the files that are written")
     parser.add_argument("--every", type=int, default=1, help="4: every fourth clip")
+    parser.add_argument("--held-out", type=int, help="so many clips of corpora/DOMAIN/valid instead")
+    parser.add_argument("--seconds", type=float, help="of each held-out clip; default 3")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--values", nargs="+", type=float, help="of the task; default: all")
     parser.add_argument("--domains", nargs="+", default=list(DOMAINS))
@@ -225,13 +243,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     keep_freed_memory()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     others = enhancers(options.peers)
     rows: list[dict[str, Any]] = []
     for task in options.tasks:
         make, values = TASKS[task]
         for domain in options.domains:
-            clips = read_clips(options.eval, domain, options.every)
+            if options.held_out:
+                clips = held_out(Path("corpora", domain, "valid"), options.held_out, options.seconds or 3.0)
+            else:
+                clips = read_clips(options.eval, domain, options.every)
             for value in options.values or values:
                 found = []
                 for number, clip in enumerate(clips):
