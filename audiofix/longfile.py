@@ -20,12 +20,13 @@ from audiofix.progress import Progress
 from audiofix.reporting import describe, judge, settings_of
 from audiofix.runtime.ranks import UNIT, pieces
 from audiofix.runtime.stores import Store, on_disk
-from audiofix.setup import Setup, prepare
+from audiofix.setup import HALOS, Setup, prepare
 from audiofix.types import Audio
 
 JUDGED = 60  # s from the middle of a stem that are held against what its prior knows
 HELD = 14  # tensors like a section's state that a step holds at its peak: measured
 LOADED = 700e6  # bytes of libraries and models
+SHORTER = (HALOS, 4, 2, 1)  # halos that a chunk is long, where memory is short
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def separate_file(
     mixture = make((audio.channels, 1), 0, length)
     target = setup.source_rms * len(sources) ** 0.5
     gain = load(path, audio, setup.sample_rate, target, mixture)
-    section = section_for(memory, setup, audio.channels, len(sources))
+    setup, section = fitted(memory, setup, audio.channels, len(sources))
     place = replace(place or Place(), section=section, make=make)
     drawn = draw_all(setup, mixture, len(sources), draws=draws, seed=seed, place=place, progress=progress)
     blend = setup.choice.blend if drawn.estimate is not None else 0.0
@@ -133,16 +134,22 @@ def raise_to_rate(low: Store, stems: Store, rate: int, audio: Audio, gain: float
         at += wave.shape[1]
 
 
-def section_for(memory: float | None, setup: Setup, channels: int, sources: int) -> int:
-    """Samples of a section, so that a run takes `memory` bytes at most. Raises SettingError where none do."""
+def fitted(memory: float | None, setup: Setup, channels: int, sources: int) -> tuple[Setup, int]:
+    """The setup and the samples of a section, so that a run takes `memory` bytes at most.
+
+    Chunks are as long as pays, shorter where memory is short and bits do not depend on them. Raises SettingError
+    where nothing fits.
+    """
     if memory is None:
-        return 20 * UNIT
-    _, peak = setup.cost(sources, channels, 3600 * setup.sample_rate)
-    each = 4 * channels * sources * HELD
-    units = int((memory - LOADED - peak) / (each * UNIT))
-    if units < 1:
-        least = (LOADED + peak + each * UNIT) / 1e9
-        raise SettingError(
-            f"--memory {memory / 1e9:.3g}GB does not suffice for these models; give {least + 0.05:.1f}GB or more"
-        )
-    return units * UNIT
+        return setup, 20 * UNIT
+    each, peak = 4 * channels * sources * HELD, 0
+    for halos in SHORTER if setup.unit == setup.grid else (setup.executor.halos,):
+        shorter = setup.in_chunks(halos)
+        _, peak = shorter.cost(sources, channels, 3600 * setup.sample_rate)
+        units = int((memory - LOADED - peak) / (each * UNIT))
+        if units >= 1:
+            return shorter, units * UNIT
+    least = (LOADED + peak + each * UNIT) / 1e9
+    raise SettingError(
+        f"--memory {memory / 1e9:.3g}GB does not suffice for these models; give {least + 0.05:.1f}GB or more"
+    )

@@ -89,7 +89,11 @@ class Setup:
     @property
     def _wide(self) -> Executor:
         """For the separator, whatever the chunks of the priors are."""
-        return replace(self.executor, chunk=LONG_CHUNK)
+        return replace(self.executor, chunk=max(UNIT, LONG_CHUNK * self.executor.halos // HALOS))
+
+    def in_chunks(self, halos: int) -> Setup:
+        """With chunks of about so many halos: less memory and more work. Only for where `unit` is `grid`."""
+        return replace(self, executor=replace(self.executor, halos=halos))
 
     @property
     def prior_cards(self) -> tuple[ModelCard, ...]:

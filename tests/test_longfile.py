@@ -15,10 +15,11 @@ from audiofix.audio.files import read_audio
 from audiofix.audio.resample import resample
 from audiofix.audio.streaming import blocks, outline, resampled
 from audiofix.errors import InputError, SettingError
-from audiofix.longfile import separate_file
+from audiofix.longfile import HELD, LOADED, SHORTER, fitted, separate_file
 from audiofix.runtime import ranks
+from audiofix.setup import prepare
 
-SMALL = "audiofix.longfile.section_for"
+SMALL = "audiofix.longfile.fitted"
 
 
 def written(path: Path, seconds: float, channels: int, rate: int, subtype: str = "PCM_16") -> Path:
@@ -35,7 +36,7 @@ def test_the_disk_gives_the_samples_of_memory(
     path = written(tmp_path / "mix.wav", 6.5, channels, rate)
     settings = {"levels": 3, "seed": 2, "device": "cpu"}
     expected = audiofix.separate(read_audio(path), **settings)
-    monkeypatch.setattr(SMALL, lambda *_: ranks.UNIT)
+    monkeypatch.setattr(SMALL, lambda _memory, setup, *_: (setup, ranks.UNIT))
     (tmp_path / "scratch").mkdir()
     found = separate_file(path, ("speech", "piano"), tmp_path / "scratch", **settings)
     assert found.stems is not None
@@ -83,6 +84,25 @@ def test_too_little_memory_says_how_much(tmp_path: Path) -> None:
         SettingError, match=r"--memory 0\.1GB does not suffice for these models; give \d\.\dGB"
     ):
         separate_file(path, ("speech", "piano"), tmp_path, memory=1e8, device="cpu")
+
+
+@pytest.mark.usefixtures("tiny_separator")
+def test_where_memory_is_short_chunks_are_too() -> None:
+    setup = prepare(("speech", "piano"), None, None, None, None, "cpu", None, "fast")
+    assert setup.unit != setup.grid  # so small a network's bits depend on its chunks
+    with pytest.raises(SettingError, match="does not suffice"):
+        fitted(LOADED + setup.in_chunks(1).cost(2, 1, 3600 * 16000)[1] + 1e8, setup, 1, 2)
+    vars(setup.posterior)["anywhere"] = True
+    assert setup.unit == setup.grid
+    peaks = [setup.in_chunks(halos).cost(2, 1, 3600 * 16000)[1] for halos in SHORTER]
+    assert peaks == sorted(peaks, reverse=True)
+    section = 4 * 2 * HELD * ranks.UNIT  # bytes
+    assert peaks[0] - peaks[-1] > 2 * section
+    memory = LOADED + peaks[-1] + 1.5 * section
+    found, length = fitted(memory, setup, 1, 2)
+    assert length == ranks.UNIT
+    assert found.executor.halos == SHORTER[-1]
+    assert fitted(LOADED + peaks[0] + 3.5 * section, setup, 1, 2) == (setup, 3 * ranks.UNIT)
 
 
 def test_level(tmp_path: Path) -> Tensor | None:

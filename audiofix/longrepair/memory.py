@@ -12,6 +12,7 @@ from audiofix.setup import BYTES, CHUNK, HALOS
 from audiofix.tools import Tools
 from audiofix.types import Audio
 
+SHORTER = (HALOS, 4, 2, 1)  # halos that a chunk is long, where memory is short
 SHORT = {"score", "inpainter"}  # families whose bits do not depend on the chunks
 LOADED = 700e6  # bytes of libraries and models
 HELD = 14  # tensors like a section's state that a step holds at its peak, at the prior's rate
@@ -25,12 +26,27 @@ def short_chunks(executor: Executor) -> Executor:
     return replace(executor, chunk=CHUNK, halos=HALOS)
 
 
+def shortened(memory: float | None, tools: Tools, audio: Audio) -> Tools:
+    """With chunks as long as pays, or shorter ones where a run would take more than `memory` bytes else."""
+    if tools.cards[0].family not in SHORT:
+        return tools
+    tools = replace(tools, executor=short_chunks(tools.executor))
+    for halos in SHORTER:
+        shorter = replace(tools, executor=replace(tools.executor, halos=halos))
+        try:
+            section_for(memory, shorter, audio)
+        except SettingError:
+            continue
+        return shorter
+    return shorter
+
+
 def section_for(memory: float | None, tools: Tools, audio: Audio) -> int:
     """Samples of a section at the prior's rate, so that a run takes `memory` bytes. Raises SettingError."""
     if memory is None:
         return 20 * UNIT
     halo, executor = tools.prior.halo or 0, tools.executor
-    chunk = executor.chunk * max(1, -(-executor.halos * halo // executor.chunk))
+    chunk = max(executor.chunk, (executor.halos + 1) * halo) if executor.halos else executor.chunk
     flight = BYTES.get(tools.cards[0].family, BYTES["score"]) * (chunk + 2 * halo)
     peak = LOADED + max(flight, GUESSED * STRETCH)
     # A chain with filters looks four seconds and two halos to each side of a section.

@@ -21,7 +21,7 @@ from audiofix.errors import SettingError
 from audiofix.longrepair import guesses
 from audiofix.longrepair.baseline import baseline
 from audiofix.longrepair.lengths import STRETCH, Part, filled
-from audiofix.longrepair.memory import SHORT, section_for, short_chunks
+from audiofix.longrepair.memory import section_for, shortened
 from audiofix.longrepair.work import LongWork
 from audiofix.preparing import checked_outline, refuse_lost, refuse_useless
 from audiofix.progress import Progress
@@ -85,7 +85,8 @@ def restore_file(
     y = _loaded(path, came, audio, faults, make((audio.channels, 1), 0, audio.length))
     tools = prepare_tools(guesses.excerpt(y, rate, faults), rate, faults, settings)
     refuse_useless(faults, tools)
-    tools = _in_short_chunks(tools)
+    refuse_uncut(tools)
+    tools = shortened(memory, tools, audio)
     if tools.typical:
         note = "what draws have in common is told of recordings in memory only: this is one draw"
         tools = replace(tools, typical=False, draws=settings.draws or 1, notes=[*tools.notes, note])
@@ -170,14 +171,13 @@ def _sparse(y: Store, rate: int, faults: Sequence[Fault], place: Place) -> Store
     return sparse
 
 
-def _in_short_chunks(tools: Tools) -> Tools:
-    """Time-frequency networks give the same bits in any chunks: so they are asked for short ones."""
+def refuse_uncut(tools: Tools) -> None:
+    """Raise SettingError where the prior looks at the whole file."""
     if tools.prior.halo is None:
         raise SettingError(
             f"{tools.cards[0].name} looks at the whole file, so that it cannot be cut; leave out --memory, or "
             "give another --prior"
         )
-    return replace(tools, executor=short_chunks(tools.executor)) if tools.cards[0].family in SHORT else tools
 
 
 def _in_pieces(y: Store, finite: Store, gaps: Sequence[Fault], long: LongWork) -> list[Store]:
