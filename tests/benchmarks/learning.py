@@ -1,7 +1,7 @@
 """How soon the shipped WaveNet recipe has learnt what a plain WaveNet learns in so many processor hours.
 
-    python -m tests.benchmarks.learning                      about two hours of one core, after `make corpora`
-    python -m tests.benchmarks.learning --hours 0.25 --plain-hours 1 --name learning
+    python -m tests.benchmarks.learning                      about an hour of one core, after `make corpora`
+    python -m tests.benchmarks.learning --hours 0.25 --plain-hours 1 --points 5
 
 Seconds of audio a second (`throughput`) say how fast audio is read, not how much is learnt. Here both learn the
 same folders: ours as `audiofix train` does, the plain one (18 layers of 48 channels, see `throughput`) in
@@ -69,10 +69,24 @@ class Learner:
     gain: Callable[[], float]
 
 
+def judge(
+    config: TrainConfig, average: nn.Module, seen: Callable[[Any], Any] = lambda net: net
+) -> Callable[[], float]:
+    """What averaged weights are worth: `audiofix train` judges by the same clips and noise."""
+    clips = valid_clips(config, [Folder([Path(name) for name in config.valid], config.sample_rate)])
+
+    def gain() -> float:
+        net = seen(copy.deepcopy(average))
+        prior = WaveNetPrior({1.0: net}, config.sample_rate, (config.sigma_max, config.sigma_min))
+        return float(gains(config, prior, clips)["mean_denoise_gain_db"])
+
+    return gain
+
+
 def ours(config: TrainConfig, folder: Path) -> Learner:
     """`audiofix train` with this config."""
     trainer = Trainer(config, folder)
-    return Learner(trainer.step, lambda: float(trainer.validate()["mean_denoise_gain_db"]))
+    return Learner(trainer.step, judge(config, trainer.average))
 
 
 def plain(config: TrainConfig, rate: float) -> Learner:
@@ -83,10 +97,7 @@ def plain(config: TrainConfig, rate: float) -> Learner:
     average = copy.deepcopy(net)
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate)
     levels = mu_law_levels(LEVELS).float()
-    train, valid = (
-        [Folder([Path(name) for name in names], config.sample_rate)] for names in (config.train, config.valid)
-    )
-    clips = valid_clips(config, valid)
+    train = [Folder([Path(name) for name in config.train], config.sample_rate)]
     steps = 0
 
     def step() -> None:
@@ -103,12 +114,7 @@ def plain(config: TrainConfig, rate: float) -> Learner:
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
 
-    def gain() -> float:
-        net_of: Any = AsPrior(copy.deepcopy(average))
-        prior = WaveNetPrior({1.0: net_of}, config.sample_rate, (config.sigma_max, config.sigma_min))
-        return float(gains(config, prior, clips)["mean_denoise_gain_db"])
-
-    return Learner(step, gain)
+    return Learner(step, judge(config, average, AsPrior))
 
 
 def learnt(
@@ -122,7 +128,8 @@ def learnt(
             began = clock()
             learner.step()
             used += clock() - began
-        found.append((used / 3600, learner.gain()))
+        found.append((round(used / 3600, 5), learner.gain()))
+        print(found[-1], flush=True)
     return found
 
 
@@ -159,9 +166,9 @@ def main() -> None:
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="speech-wavenet", help="name in models/recipes")
-    parser.add_argument("--hours", type=float, default=0.24, help="of the processor, for ours")
-    parser.add_argument("--plain-hours", type=float, default=1.0, help="of the processor, for the plain one")
-    parser.add_argument("--points", type=int, default=5, help="of each curve")
+    parser.add_argument("--hours", type=float, default=0.12, help="of the processor, for ours")
+    parser.add_argument("--plain-hours", type=float, default=0.5, help="of the processor, for the plain one")
+    parser.add_argument("--points", type=int, default=4, help="of each curve")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of the plain one")
     parser.add_argument("--threads", type=int, default=1, help="of each")
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"))

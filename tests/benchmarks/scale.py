@@ -1,8 +1,10 @@
 """How time falls with processes, and what memory and time a recording takes by its length.
 
 `python -m tests.benchmarks.scale ranks` and `python -m tests.benchmarks.scale memory`: real commands with the
-shipped models on noise; results in benchmarks-out/scale-ranks.json and scale-memory.json. All files are
-compared: they must be the same.
+shipped models on noise; results in benchmarks-out/scale-ranks.json and scale-memory.json. Files are compared:
+they must be the same. Other commands than `separate`:
+
+    python -m tests.benchmarks.scale memory --command 'denoise --noise-db 0' --memory 2GB --seconds 60 600 3600
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -35,7 +38,10 @@ def recording(path: Path, seconds: float, rate: int, channels: int) -> Path:
 
 
 def measured(arguments: list[str], threads: int | None = None) -> dict[str, float]:
-    """Seconds by the clock and greatest memory (anonymous and shared libraries, no page cache) of a command."""
+    """Seconds by the clock and of the processor, greatest memory (anonymous and libraries, no page cache).
+
+    Processes that the command starts and waits for count for the processor's seconds.
+    """
     environment = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -44,7 +50,11 @@ def measured(arguments: list[str], threads: int | None = None) -> dict[str, floa
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"audiofix {' '.join(arguments)} failed")
-    return {"seconds": time.perf_counter() - began, "peak_gb": usage.ru_maxrss * 1024 / 1e9}
+    return {
+        "seconds": time.perf_counter() - began,
+        "peak_gb": usage.ru_maxrss * 1024 / 1e9,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+    }
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -88,9 +98,10 @@ def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
                 before = os.sched_getaffinity(0)
                 os.sched_setaffinity(0, set(sorted(before)[:count]))
                 try:
-                    found[count] = measured([*command, *cores], threads=1)["seconds"]
+                    spent = measured([*command, *cores], threads=1)
                 finally:
                     os.sched_setaffinity(0, before)
+                found[count], found[count, "cpu"] = spent["seconds"], spent["cpu_seconds"]
                 report = json.loads((out / "mix" / "report.json").read_text(encoding="utf-8"))
                 found[count, "work"] = report["seconds"]
             apart = at_once(line, Path(folder, "apart"))
@@ -102,6 +113,8 @@ def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
                 "seconds_2": round(found[2, "work"], 2),
                 "efficiency": round(found[1, "work"] / (2 * found[2, "work"]), 3),
                 "machine": round(found[1, "work"] / apart, 3),
+                "cpu_seconds_1": round(found[1, "cpu"], 1),
+                "cpu_seconds_2": round(found[2, "cpu"], 1),
                 "with_loading": round(found[1] / (2 * found[2]), 3),
                 "same_files": same,
             }
@@ -111,13 +124,13 @@ def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
 
 
 def memory(seconds: list[float], limit: str, options: list[str]) -> list[dict[str, object]]:
-    """Stereo at 44.1 kHz by length: in memory where it is short, and from the disk."""
+    """Stereo at 44.1 kHz by length: in memory where it is short, and from the disk; a command, its options."""
     rows: list[dict[str, object]] = []
     for length in seconds:
         with tempfile.TemporaryDirectory(dir=OUT) as folder:
             mix = recording(Path(folder, "mix.wav"), length, 44100, 2)
             out = Path(folder, "out")
-            command = ["separate", str(mix), *options, "-o", str(out)]
+            command = [options[0], str(mix), *options[1:], "-o", str(out)]
             row: dict[str, object] = {"audio_seconds": length}
             if length <= 600:
                 row["whole"] = {k: round(v, 2) for k, v in measured(command).items()}
@@ -171,6 +184,8 @@ def main() -> None:
     parser.add_argument("--quality", default="balanced")
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--levels", default="2", help="of the chain whose memory is measured")
+    parser.add_argument("--command", help="whose memory is measured, in one word: 'denoise --noise-db -40'")
+    parser.add_argument("--name", help="of the file that is written; default: scale-ranks or scale-memory")
     parser.add_argument("--bandwidth", type=float, default=1.25e9, help="bytes/s between processes, assumed")
     parser.add_argument("--latency", type=float, default=1e-4, help="s of a message, assumed")
     options = parser.parse_args()
@@ -181,13 +196,12 @@ def main() -> None:
     if options.what == "ranks":
         rows = ranks(options.seconds or [15, 30, 60], options.quality)
     else:
-        chain = [
-            "--quality",
-            options.quality,
-            *(["--levels", options.levels] if options.quality != "fast" else []),
-        ]
-        rows = memory(options.seconds or [10, 60, 600, 3600], options.memory, chain)
-    (OUT / f"scale-{options.what}.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        levels = ["--levels", options.levels] if options.quality != "fast" else []
+        words = shlex.split(options.command or shlex.join(["separate", *levels]))
+        words += ["--quality", options.quality]
+        rows = memory(options.seconds or [10, 60, 600, 3600], options.memory, words)
+    name = options.name or f"scale-{options.what}"
+    (OUT / f"{name}.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
