@@ -244,3 +244,35 @@ def test_the_plots_are_drawn_and_do_not_change_by_themselves(written, tmp_path):
             page.save(part.draw(), again)
             assert first.read_bytes() == again.read_bytes()
             assert b"<svg" in first.read_bytes()
+
+
+def test_what_was_measured_is_kept(tmp_path, monkeypatch):
+    results, docs = tmp_path / "out", tmp_path / "docs"
+    results.mkdir()
+    rows = [{"gain_db": 5.0, "plain_hours": 0.25, "our_hours": 0.05, "times": 5.0},
+            {"gain_db": 6.5, "plain_hours": 0.5, "our_hours": None, "times": None}]  # fmt: skip
+    settings = {"recipe": "speech-wavenet", "hours": 0.1}
+    curves = {"speech-wavenet": [[0.1, 6.25]], "plain WaveNet": [[0.25, 5.0], [0.5, 6.5]]}
+    (results / "learning.json").write_text(json.dumps({"settings": settings, "curves": curves, "rows": rows}))
+    ranks = {"audio_seconds": 30.0, "seconds_1": 52.0, "seconds_2": 28.0, "efficiency": 0.93, "machine": 0.99}
+    (results / "scale-ranks.json").write_text(json.dumps([{**ranks, "same_files": True}]))
+    (results / "separate.json").write_text(json.dumps(separate(ours())))
+    (results / "other.json").write_text("{}")
+
+    def made():
+        monkeypatch.setattr("sys.argv", ["page", "--results", str(results), "--docs", str(docs)])
+        page.main()
+        return (docs / "benchmarks.md").read_text()
+
+    first = made()
+    assert "| 0.250 | 5.00 | 0.050 | 5.0 |" in first
+    assert "| 0.500 | 6.50 | – | – |" in first
+    assert "| 30 s | 52.0 | 28.0 | 0.93 | 0.99 | yes |" in first
+    assert sorted(path.name for path in (docs / "measured").iterdir()) == [
+        "learning.json", "scale-ranks.json", "separate.json",
+    ]  # fmt: skip
+    for path in results.iterdir():
+        path.unlink()
+    assert made() == first
+    (results / "separate.json").write_text(json.dumps(separate(ours(speech=3.21))))
+    assert "3.21" in made()

@@ -3,9 +3,11 @@
     python -m tests.benchmarks.page                         benchmarks-out/*.json to docs/
     python -m tests.benchmarks.page --results DIR --docs DIR
 
-Reads separate*.json, peers.json, restoring*.json, upsample*.json, inpaint*.json, janssen.json
-and musdb-excerpt.json; what was not measured has no
-section. Nothing is measured here, and the same files give the same page. Plots need matplotlib.
+What was measured is kept in docs/measured, so that the page can be made again where nothing was measured, and what
+is measured anew takes the place of what has its name there.
+
+Reads the files that PATTERNS name; what was not measured has no section. Nothing is measured here, and the same
+files give the same page. Plots need matplotlib.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ Record = dict[str, Any]  # what a script wrote
 Row = dict[str, Any]
 Files = dict[str, Record]  # records by the names of their files, without .json
 
+PATTERNS = (
+    "separate*.json", "peers.json", "upsample*.json", "inpaint*.json", "janssen.json", "restoring*.json",
+    "musdb-excerpt.json", "learning*.json", "scale-ranks*.json",
+)  # fmt: skip
 MIXTURE = "the mixture itself"
 TRUTH = "from the truth"  # chains that begin with the answer: neither in the table nor in the plots
 DOMAINS = ("speech", "piano")
@@ -566,6 +572,8 @@ def song(files: Files) -> Iterator[Block]:
 
 def blocks(results: Path) -> list[Block]:
     """What the page consists of, in order, without its title; empty where nothing was measured."""
+    from tests.benchmarks import pagesections  # which is made of what stands here
+
     separate, peers = read(results, "separate*.json"), read(results, "peers.json")
     upsample, inpaint = read(results, "upsample*.json"), read(results, "inpaint*.json")
     janssen = read(results, "janssen.json")
@@ -576,6 +584,8 @@ def blocks(results: Path) -> list[Block]:
         upsampling(upsample),
         inpainting(inpaint, janssen),
         song(read(results, "musdb-excerpt.json")),
+        pagesections.learning(read(results, "learning*.json")),
+        pagesections.processes(read(results, "scale-ranks*.json")),
     ]
     return [block for part in parts for block in part]
 
@@ -591,13 +601,23 @@ def page(parts: list[Block]) -> str:
     return "\n\n".join([title, LIMITS, *texts]) + "\n"
 
 
+def keep(results: Path, measured: Path) -> None:
+    """Copy what the page is made of to where it is kept."""
+    for pattern in PATTERNS:
+        for path in sorted(results.glob(pattern)):
+            measured.mkdir(parents=True, exist_ok=True)
+            (measured / path.name).write_text(path.read_text())
+
+
 def main() -> None:
     """Read, draw and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("benchmarks-out"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     options = parser.parse_args()
-    parts = blocks(options.results)
+    measured = options.docs / "measured"
+    keep(options.results, measured)
+    parts = blocks(measured)
     if not parts:
         raise SystemExit(f"{options.results} holds no results; measure some with `make bench`")
     for part in parts:
