@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from audiofix.cli import longfile, restored, targets
 from audiofix.cli.restored import Outcome
-from audiofix.errors import InputError, OutputError, SettingError
+from audiofix.errors import InputError, OutputError
 from audiofix.settings import Settings
 
 if TYPE_CHECKING:
     from audiofix.cli.repair import Job
     from audiofix.longrepair.restore import LongRepair
+    from audiofix.runtime.stores import Store
     from audiofix.types import Audio
 
 SHARE = 0.4  # of the memory that what a run keeps may take
@@ -25,16 +26,8 @@ STORES = 12  # signals as long as the recording that a run lays down
 
 
 def wanted(path: Path, job: Job) -> bool:
-    """Whether to work from the disk: where that is asked for, or memory would not hold all that a run keeps.
-
-    Raises SettingError where other options forbid it.
-    """
+    """Whether to work from the disk: where that is asked for, or memory would not hold all that a run keeps."""
     if job.scale.asked:
-        if job.reference:
-            raise SettingError(
-                f"--reference needs the whole of {path} in memory; leave out --reference, or --memory, --resume, "
-                "--save-every and --devices"
-            )
         return True
     from audiofix.audio.streaming import outline
 
@@ -42,11 +35,11 @@ def wanted(path: Path, job: Job) -> bool:
         audio = outline(path)
     except InputError:
         return False  # said when it is read, or a format that can only be read whole
-    return not job.reference and HELD * audio.channels * audio.length > SHARE * longfile.memory_there()
+    return HELD * audio.channels * audio.length > SHARE * longfile.memory_there()
 
 
 def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> dict[str, Any] | None:
-    """As the command does with what fits into memory; without figures, which take the whole."""
+    """As the command does with what fits into memory."""
     from audiofix.audio.streaming import outline
     from audiofix.cli.repair import resolved_for
     from audiofix.longrepair.finding import look_from
@@ -59,6 +52,7 @@ def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> di
     targets.check_before(place, given, audio, job.overwrite, job.beside, job.stage is None)
     keep_freed_memory()
     with _scratch(place, audio, job) as scratch:
+        clean = _reference(audio, scratch, job)
         with look_from(path, audio, scratch) as look:
             resolved = resolved_for(audio, path, job, look)
         if resolved is None:
@@ -76,13 +70,51 @@ def restore_long(path: Path, place: Path, given: Sequence[Path], job: Job) -> di
             )
             if not where.ranks.first:
                 return None
-            outcome = _outcome(result, job)
+            outcome = _outcome(result, clean, job)
             report = restored.save(path, audio, outcome, resolved, place, given, job)
     longfile.forget(place)
     return restored.told(report, job)
 
 
-def _outcome(result: LongRepair, job: Job) -> Outcome:
+def _reference(audio: Audio, scratch: Path, job: Job) -> Store | None:
+    """The clean recording on disk, which fits what will come of `audio`. Raises InputError."""
+    if job.reference is None:
+        return None
+    import torch
+
+    from audiofix.audio.streaming import blocks, outline
+    from audiofix.runtime.stores import on_disk
+    from audiofix.scoring import check_shape, check_sound
+
+    came, rate = outline(job.reference), job.settings.get("to_rate") or audio.sample_rate
+    check_shape(came, rate, audio.channels, -(-audio.length * rate // audio.sample_rate))
+    folder = scratch / "reference"
+    folder.mkdir()
+    store, at, moves = (
+        on_disk(folder)((came.channels, 1), 0, came.length),
+        0,
+        torch.zeros(came.channels).bool(),
+    )
+    for block in blocks(job.reference):
+        store.write(at, block[:, None])
+        moves |= (block != store.read(0, 1)[:, 0]).any(dim=1)
+        at += block.shape[1]
+    check_sound(moves)
+    return store
+
+
+def _scores(before: Store, after: Store, clean: Store | None) -> dict[str, Any] | None:
+    if clean is None:
+        return None
+    from audiofix.scoring import Read, against_in_parts
+
+    def reader(store: Store) -> Read:
+        return lambda start, stop: store.read(start, stop)[:, 0]
+
+    return against_in_parts(reader(before), reader(after), reader(clean), clean.stop)
+
+
+def _outcome(result: LongRepair, clean: Store | None, job: Job) -> Outcome:
     """What is to be written of a recording that was restored from the disk."""
     before, after = result.before, result.result
     assert before is not None
@@ -93,8 +125,12 @@ def _outcome(result: LongRepair, job: Job) -> Outcome:
 
         save_restoration(file, before, after, result.audio.sample_rate)
 
-    plotted = picture if job.plot else None
-    return Outcome(result.audio, after, result.draws, result.report, None, result.baseline, plotted)
+    plotted, report = picture if job.plot else None, result.report
+    if result.baseline is not None:
+        scores = _scores(before, result.baseline, clean)
+        report = {**report, "baseline": {**report["baseline"], "scores": scores}}
+    figures = _scores(before, after, clean)
+    return Outcome(result.audio, after, result.draws, report, figures, result.baseline, plotted)
 
 
 @contextlib.contextmanager
@@ -107,7 +143,12 @@ def _scratch(place: Path, audio: Audio, job: Job) -> Iterator[Path]:
     rate = job.settings.get("to_rate") or audio.sample_rate
     length = -(-audio.length * rate // audio.sample_rate)
     missing = [parent for parent in place.parents if not parent.exists()]
-    size = 4 * audio.channels * length * (STORES + 3 * (job.settings["draws"] or 1) + 4 * job.compare)
+    size = (
+        4
+        * audio.channels
+        * length
+        * (STORES + bool(job.reference) + 3 * (job.settings["draws"] or 1) + 4 * job.compare)
+    )
     check_space(place.parent, size * ranks.size)
     run = f".audiofix-{ranks.same(secrets.randbits(48)):012x}"
     folder = place.parent / f"{run}.{ranks.rank}.part"

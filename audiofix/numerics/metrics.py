@@ -75,14 +75,21 @@ def log_spectral_distance(estimate: Tensor, reference: Tensor) -> Tensor:
         raise InputError(
             f"{reference.shape[-1]} samples are too short for the spectral distance; give {FRAME // 2 + 1}"
         )
+    rows = (x.reshape(-1, x.shape[-1]) for x in (estimate, reference))
+    mirrored = (torch.nn.functional.pad(x, (FRAME // 2, FRAME // 2), mode="reflect") for x in rows)
+    return frame_distances(*mirrored).mean(dim=-1).reshape(reference.shape[:-1])
+
+
+def frame_distances(estimate: Tensor, reference: Tensor) -> Tensor:
+    """The same of each frame that lies within the signals, from their first sample on: (..., frame)."""
     difference = _log_power(estimate) - _log_power(reference)
-    return difference.square().mean(dim=-2).sqrt().mean(dim=-1)
+    return difference.square().mean(dim=-2).sqrt()
 
 
 def _log_power(x: Tensor) -> Tensor:
-    """(..., time) to (..., bin, frame): log10 of power + 1e-8."""
+    """(..., time) to (..., bin, frame): log10 of power + 1e-8, of frames that lie within the signal."""
     window = torch.hann_window(FRAME, dtype=torch.float64, device=x.device)
     rows = x.double().reshape(-1, x.shape[-1])
-    spectrum = torch.stft(rows, FRAME, HOP, window=window, return_complex=True)
+    spectrum = torch.stft(rows, FRAME, HOP, window=window, center=False, return_complex=True)
     power = torch.log10(spectrum.abs().square() + 1e-8)
     return power.reshape(*x.shape[:-1], *power.shape[-2:])

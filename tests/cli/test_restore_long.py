@@ -106,13 +106,35 @@ def test_another_rate_and_draws(run, model):
     assert json.loads(result.stdout)["output"]["files"]["draw 2"].endswith("x.draw2.flac")
 
 
-@pytest.mark.parametrize("wish", [["--resume"], ["--devices", "cpu,cpu"]])
-def test_what_takes_the_whole_is_refused(run, model, wish, monkeypatch):
+@pytest.mark.parametrize("options", [[], ["--compare"]])
+def test_a_reference_gives_the_figures_of_memory(run, model, options):
+    """Sums over parts in double precision: the figures of the whole to a part in a million."""
+    samples, rate = soundfile.read(file())
+    clean = 0.9 * samples + 0.01 * np.random.default_rng(0).standard_normal(len(samples))
+    soundfile.write("clean.wav", clean, rate)
+    command = ("declip", "x.wav", "--level", 0.3, *FAST, "--reference", "clean.wav", *options)
+    reports = []
+    for out, more in (("whole", []), ("disk", ["--memory", "4GB"])):
+        result = run(*command, "-o", out, *more, "--json")
+        assert result.exit_code == 0, result.stderr
+        reports.append(json.loads(result.stdout))
+    for name, pair in reports[0]["scores"].items():
+        assert reports[1]["scores"][name] == pytest.approx(pair, rel=1e-6)
+    if options:
+        ours, theirs = (report["baseline"]["scores"] for report in reports)
+        assert theirs.keys() == ours.keys() == {"snr_db", "si_sdr_db", "log_spectral_distance"}
+
+
+@pytest.mark.parametrize(("other", "says"), [("short.wav", "length"), ("silent.wav", "silent")])
+def test_a_bad_reference_is_found_before_the_work(run, model, other, says):
     file()
-    monkeypatch.setattr("audiofix.runtime.launch.company", alone)
-    result = run("declip", "x.wav", "--level", 0.3, *FAST, *wish, "--reference", "x.wav")
-    assert result.exit_code == 2
-    assert "--reference needs the whole of x.wav in memory; leave out --reference" in result.stderr
+    length = soundfile.info("x.wav").frames
+    soundfile.write("short.wav", np.ones(100), soundfile.info("x.wav").samplerate)
+    soundfile.write("silent.wav", np.full((length, soundfile.info("x.wav").channels), 0.25), 16000)
+    command = ("declip", "x.wav", "--level", 0.3, *FAST, "--memory", "4GB", "--reference", other)
+    result = run(*command)
+    assert result.exit_code == 3
+    assert says in result.stderr
     assert not Path("restored").exists()
 
 
