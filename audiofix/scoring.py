@@ -70,6 +70,14 @@ def against_in_parts(before: Read, after: Read, clean: Read, length: int) -> dic
 
 def in_parts(estimate: Read, clean: Read, length: int) -> dict[str, float]:
     """SNR, SI-SDR and log-spectral distance, mean over channels, from sums over parts."""
+    found = sample_figures(estimate, clean, length)
+    if length > FRAME // 2:
+        found["log_spectral_distance"] = float(_distance(estimate, clean, length).mean())
+    return found
+
+
+def sample_figures(estimate: Read, clean: Read, length: int) -> dict[str, float]:
+    """SNR and SI-SDR, mean over channels, from sums over parts."""
     total = torch.zeros(())
     for start in range(0, length, PART):
         x, y = (read(start, min(start + PART, length)).double() for read in (estimate, clean))
@@ -82,8 +90,6 @@ def in_parts(estimate: Read, clean: Read, length: int) -> dict[str, float]:
         "snr_db": 10 * torch.log10(power_y / error),
         "si_sdr_db": 10 * torch.log10(along / (spread_x - along).clamp(min=0.0)),
     }
-    if length > FRAME // 2:
-        found["log_spectral_distance"] = _distance(estimate, clean, length)
     return {name: float(figure.mean()) for name, figure in found.items()}
 
 

@@ -96,6 +96,12 @@ def read_like(path: Path, mixture_path: Path, mixture: Audio, what_for: str) -> 
     from audiofix.audio.files import read_audio
 
     stem = read_audio(path)
+    check_like(stem, path, mixture_path, mixture, what_for)
+    return stem
+
+
+def check_like(stem: Audio, path: Path, mixture_path: Path, mixture: Audio, what_for: str) -> None:
+    """Raise InputError where a file has not the mixture's rate, length and channels."""
     for what in ("sample_rate", "length", "channels"):
         got, expected = getattr(stem, what), getattr(mixture, what)
         if got != expected:
@@ -104,7 +110,6 @@ def read_like(path: Path, mixture_path: Path, mixture: Audio, what_for: str) -> 
                 f"{what_for} {path} has {got} {unit}, the mixture {mixture_path} has {expected}; "
                 "give the source as it is in the mixture"
             )
-    return stem
 
 
 def read_reference(path: Path, mixture_path: Path, mixture: Audio) -> Audio:

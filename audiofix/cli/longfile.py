@@ -9,11 +9,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiofix.cli import output, show
+from audiofix.cli import inputs, output, references, show
 from audiofix.errors import InputError, SettingError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def wanted(path: Path, job: Job) -> bool:
         )
         if kept < _SHARE * memory_there():
             return False
-    for given, option in ((job.references, "--reference"), (job.init, "--init"), (job.spread, "--spread")):
+    for given, option in ((job.init, "--init"), (job.spread, "--spread")):
         if given:
             raise SettingError(
                 f"{option} needs the whole of {path} in memory; leave out {option} or --memory"
@@ -73,7 +73,10 @@ def separate_long(path: Path, job: Job) -> dict[str, Any] | None:
     folder, audio = output.folder_of(path, job.parent), outline(path)
     each = bytes_needed(audio.channels, audio.length, "FLOAT")
     # Stems and residual, the stems before rounding, and states at the models' rate.
-    output.check_before(folder, [path], each * (10 * len(job.sources) + 2), job.overwrite)
+    size = each * (10 * len(job.sources) + 2 + len(job.references))
+    output.check_before(folder, [path, *job.references.values()], size, job.overwrite)
+    for other in job.references.values():
+        inputs.check_like(outline(other), other, path, audio, "reference")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     keep_freed_memory()
@@ -82,10 +85,13 @@ def separate_long(path: Path, job: Job) -> dict[str, Any] | None:
         tempfile.TemporaryDirectory(prefix=".audiofix-", suffix=".part", dir=folder.parent) as scratch,
         saving(folder, path, job) as (place, progress),
     ):
+        clean = {name: references.laid_out(file, Path(scratch)) for name, file in job.references.items()}
+        work = Path(scratch, "work")
+        work.mkdir()
         result = separate_file(
             path,
             job.sources,
-            Path(scratch),
+            work,
             memory=job.scale.memory,
             place=place,
             progress=progress,
@@ -94,6 +100,8 @@ def separate_long(path: Path, job: Job) -> dict[str, Any] | None:
         if not place.ranks.first:
             return None
         report = {**result.report, "input": {**result.report["input"], "path": str(path), "sha256": sha256}}
+        report["settings"] |= {"references": {name: str(file) for name, file in job.references.items()}}
+        report["si_sdr"] = _scores(path, result, clean)
         if report["settings"]["draws"] > 1:
             report["notes"] += [
                 "of a recording that is worked on from the disk only the mean of the draws is written"
@@ -112,6 +120,30 @@ def separate_long(path: Path, job: Job) -> dict[str, Any] | None:
     else:
         show.separation(report)
     return report
+
+
+def _scores(path: Path, result: LongSeparation, clean: Mapping[str, Store]) -> dict[str, dict[str, float]]:
+    """SI-SDR of each source that has a reference: of the mixture, of the stem; mean over channels."""
+    import soundfile
+    import torch
+
+    from audiofix.scoring import sample_figures
+
+    assert result.stems is not None
+    found = {}
+    with soundfile.SoundFile(path) as file:
+
+        def mixture(start: int, stop: int) -> Any:
+            file.seek(start)
+            return torch.from_numpy(file.read(stop - start, dtype="float32", always_2d=True).T)
+
+        for name, store in clean.items():
+            stem = references.reader(result.stems, result.sources.index(name))
+            figures = [sample_figures(one, references.reader(store), store.stop) for one in (mixture, stem)]
+            found[name] = {
+                when: each["si_sdr_db"] for when, each in zip(("before", "after"), figures, strict=True)
+            }
+    return found
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiofix.cli import longfile, restored, targets
+from audiofix.cli.references import laid_out, reader
 from audiofix.cli.restored import Outcome
 from audiofix.errors import InputError, OutputError
 from audiofix.settings import Settings
@@ -80,36 +81,19 @@ def _reference(audio: Audio, scratch: Path, job: Job) -> Store | None:
     """The clean recording on disk, which fits what will come of `audio`. Raises InputError."""
     if job.reference is None:
         return None
-    import torch
+    from audiofix.audio.streaming import outline
+    from audiofix.scoring import check_shape
 
-    from audiofix.audio.streaming import blocks, outline
-    from audiofix.runtime.stores import on_disk
-    from audiofix.scoring import check_shape, check_sound
-
-    came, rate = outline(job.reference), job.settings.get("to_rate") or audio.sample_rate
-    check_shape(came, rate, audio.channels, -(-audio.length * rate // audio.sample_rate))
-    folder = scratch / "reference"
-    folder.mkdir()
-    store, at, moves = (
-        on_disk(folder)((came.channels, 1), 0, came.length),
-        0,
-        torch.zeros(came.channels).bool(),
-    )
-    for block in blocks(job.reference):
-        store.write(at, block[:, None])
-        moves |= (block != store.read(0, 1)[:, 0]).any(dim=1)
-        at += block.shape[1]
-    check_sound(moves)
-    return store
+    rate = job.settings.get("to_rate") or audio.sample_rate
+    length = -(-audio.length * rate // audio.sample_rate)
+    check_shape(outline(job.reference), rate, audio.channels, length)
+    return laid_out(job.reference, scratch)
 
 
 def _scores(before: Store, after: Store, clean: Store | None) -> dict[str, Any] | None:
     if clean is None:
         return None
-    from audiofix.scoring import Read, against_in_parts
-
-    def reader(store: Store) -> Read:
-        return lambda start, stop: store.read(start, stop)[:, 0]
+    from audiofix.scoring import against_in_parts
 
     return against_in_parts(reader(before), reader(after), reader(clean), clean.stop)
 
