@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import musdb_excerpt, page
+from tests.benchmarks.sections import common as shared
+from tests.benchmarks.sections import curves, separation
+from tests.benchmarks.sections import song as a_song
 
 FIGURES = {"speech": 9.0, "piano": 10.0, "all": 9.5, "worst": -1.25}
 
@@ -18,7 +21,7 @@ def ours(what="preset", calls=13, **changes):
 
 
 def separate(*rows, mixtures=4):
-    mixture = {"what": page.MIXTURE, **FIGURES}
+    mixture = {"what": shared.MIXTURE, **FIGURES}
     names = [f"speech {i:02d} + piano {i:02d}" for i in range(mixtures)]
     return {"mixtures": names, "seconds": 2.56, "seed": 7, "rows": [mixture, *rows]}
 
@@ -34,7 +37,9 @@ def restored(task, draws=1, **figures):
     settings = {"task": task, "prior": "score", "sampler": "heun", "values": None, "seed": 3}
     common = {"model": "m", "clips": 4, "calls": 61, "draws": draws, "s_per_s_and_draw": 0.25}
     rows = [
-        {"domain": domain, "value": value, **common, **figures} for domain in page.DOMAINS for value in (8, 2)
+        {"domain": domain, "value": value, **common, **figures}
+        for domain in shared.DOMAINS
+        for value in (8, 2)
     ]
     return {"settings": settings, "rows": rows}
 
@@ -107,7 +112,7 @@ def test_the_page_has_the_sections_that_were_measured(written, names, headings, 
     parts = page.blocks(written(*names))
     text = page.page(parts)
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == headings
-    assert [part.name for part in parts if isinstance(part, page.Plot)] == plots
+    assert [part.name for part in parts if isinstance(part, shared.Plot)] == plots
     assert all(f"(plots/{name}.svg)" in text for name in plots)
 
 
@@ -118,10 +123,10 @@ def test_names_only_what_is_there(written):
 
 def test_separation_lists_the_mixture_once_then_ours_then_peers():
     best = ours(quality="best", draws=2, calls=98)
-    files = {"separate": separate(ours(), best, ours(page.TRUTH), ours("calls"))}
-    rows = page.separation_rows(files, {"peers": peers()})
+    files = {"separate": separate(ours(), best, ours(shared.TRUTH), ours("calls"))}
+    rows = separation.separation_rows(files, {"peers": peers()})
     assert [row[0] for row in rows] == [
-        page.MIXTURE,
+        shared.MIXTURE,
         "audiofix, balanced (both, consistent)",
         "audiofix, best (both, consistent, mean of 2 draws)",
         "Known, 2 stems (known==1)",
@@ -133,14 +138,14 @@ def test_separation_lists_the_mixture_once_then_ours_then_peers():
 
 def test_rows_of_other_mixtures_are_told_apart():
     files, few = {"separate": separate(ours())}, {"peers": peers(mixtures=2)}
-    assert [row[1] for row in page.separation_rows(files, few)][:2] == ["4 × 2.56 s", "2 × 2.56 s"]
-    assert any("compare" in str(part) for part in page.separation(files, few))
-    assert not any("compare" in str(part) for part in page.separation(files, {"peers": peers()}))
+    assert [row[1] for row in separation.separation_rows(files, few)][:2] == ["4 × 2.56 s", "2 × 2.56 s"]
+    assert any("compare" in str(part) for part in separation.separation(files, few))
+    assert not any("compare" in str(part) for part in separation.separation(files, {"peers": peers()}))
 
 
 def test_curves_join_the_same_models_sampler_and_draws_in_the_order_of_calls():
-    rows = [ours("calls", 97), ours("calls", 7), ours(draws=2), ours(page.TRUTH, 25), ours(sampler="heun")]
-    found = page.curves({"separate": separate(*rows), "separate-more": separate(ours(calls=49))})
+    rows = [ours("calls", 97), ours("calls", 7), ours(draws=2), ours(shared.TRUTH, 25), ours(sampler="heun")]
+    found = separation.curves({"separate": separate(*rows), "separate-more": separate(ours(calls=49))})
     assert {name: [row["calls_per_source"] for row in line] for name, line in found.items()} == {
         "both, consistent": [7, 49, 97],
         "both, consistent, mean of 2 draws": [13],
@@ -149,13 +154,13 @@ def test_curves_join_the_same_models_sampler_and_draws_in_the_order_of_calls():
 
 
 def test_curves_of_other_mixtures_are_not_joined():
-    found = page.curves({"separate": separate(ours()), "separate-more": separate(ours(), mixtures=2)})
+    found = separation.curves({"separate": separate(ours()), "separate-more": separate(ours(), mixtures=2)})
     assert len(found) == 2
 
 
 def test_upsampling_compares_input_draw_and_mean():
     files = {f"upsample{i}": restored("upsample", 1 + i, **UPSAMPLED) for i in range(2)}
-    rows = page.upsample_rows(files)[:4]
+    rows = curves.upsample_rows(files)[:4]
     assert rows[0] == ["speech: low-passed input", "2.50", "2.50", "12.00", "12.00", "–"]
     assert rows[1] == ["speech: one draw (m, heun, 61 calls)", "1.25", "1.25", "11.00", "11.00", "0.25"]
     assert rows[2][0].startswith("speech: mean of 2 draws")
@@ -164,11 +169,11 @@ def test_upsampling_compares_input_draw_and_mean():
 
 
 def test_inpainting_takes_the_best_order_at_each_length():
-    assert page.best_orders({"janssen": janssen()}) == {
+    assert curves.best_orders({"janssen": janssen()}) == {
         "speech": {2: (9.0, 32), 8: (4.0, 512)},
         "piano": {2: (2.0, 32), 8: (1.0, 32)},
     }
-    rows = page.inpaint_rows({"inpaint": restored("inpaint", 8, **INPAINTED)}, {"janssen": janssen()})
+    rows = curves.inpaint_rows({"inpaint": restored("inpaint", 8, **INPAINTED)}, {"janssen": janssen()})
     assert rows[:3] == [
         ["speech: one draw (m, heun, 61 calls)", "3.00", "3.00"],
         ["speech: mean of 8 draws (m, heun, 61 calls)", "5.00", "5.00"],
@@ -179,7 +184,7 @@ def test_inpainting_takes_the_best_order_at_each_length():
 def test_a_length_that_was_not_measured_is_a_dash():
     files = {"inpaint": restored("inpaint", **INPAINTED)}
     files["inpaint"]["rows"] = [row for row in files["inpaint"]["rows"] if row["value"] == 8]
-    assert page.inpaint_rows(files, {"janssen": janssen()})[0][1:] == ["–", "3.00"]
+    assert curves.inpaint_rows(files, {"janssen": janssen()})[0][1:] == ["–", "3.00"]
 
 
 def test_the_command_can_be_typed():
@@ -192,11 +197,11 @@ def test_the_command_can_be_typed():
         "name": None,
     }
     expected = "python -m tests.benchmarks.restore inpaint --step-scale 0.2 --values 20 50 --calls"
-    assert page.command("restore", settings) == expected
+    assert shared.command("restore", settings) == expected
 
 
 def test_each_record_tells_its_clips_and_seed():
-    lines = page.provenance(EVERYTHING).splitlines()
+    lines = shared.provenance(EVERYTHING).splitlines()
     assert len(lines) == len(EVERYTHING)
     assert "`python -m tests.benchmarks.separate`" in lines[0]
     assert lines[0].endswith("4 mixtures of 2.56 s, seed 7")
@@ -207,7 +212,7 @@ def test_each_record_tells_its_clips_and_seed():
 
 
 def test_a_song_says_plainly_who_wins():
-    head, table, *_, command = page.song({"musdb-excerpt": song()})
+    head, table, *_, command = a_song.song({"musdb-excerpt": song()})
     assert "**By SI-SDR `audiofix fast` is worse than doing nothing here. Spleeter, 2 stems wins.**" in head
     assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == [
         "| the mixture itself", "| audiofix fast", "| Spleeter, 2 stems",
@@ -217,7 +222,7 @@ def test_a_song_says_plainly_who_wins():
     assert "`python -m tests.benchmarks.musdb_excerpt --systems mixture spleeter --quality fast`" in command
     better = song()
     better["rows"][0]["scores"]["vocals"]["si_sdr"] = 20
-    said = page.verdict(better, ["vocals", "drums+bass"])
+    said = a_song.verdict(better, ["vocals", "drums+bass"])
     assert said == "By SI-SDR `audiofix fast` is better than doing nothing here. audiofix fast wins."
 
 
@@ -232,16 +237,18 @@ def test_a_failure_is_no_record_of_a_song():
 
 
 def test_a_table_is_markdown():
-    assert page.markdown(("", "dB"), [["a", page.number(-1.5)]]) == "|  | dB |\n| --- | --: |\n| a | −1.50 |"
+    assert (
+        shared.markdown(("", "dB"), [["a", shared.number(-1.5)]]) == "|  | dB |\n| --- | --: |\n| a | −1.50 |"
+    )
 
 
 def test_the_plots_are_drawn_and_do_not_change_by_themselves(written, tmp_path):
     pytest.importorskip("matplotlib", reason="plots are an extra: docs")
     for part in page.blocks(written(*EVERYTHING)):
-        if isinstance(part, page.Plot):
+        if isinstance(part, shared.Plot):
             first, again = tmp_path / part.name / "plot.svg", tmp_path / "again" / part.name / "plot.svg"
-            page.save(part.draw(), first)
-            page.save(part.draw(), again)
+            shared.save(part.draw(), first)
+            shared.save(part.draw(), again)
             assert first.read_bytes() == again.read_bytes()
             assert b"<svg" in first.read_bytes()
 

@@ -54,7 +54,7 @@ def test_good_estimates_keep_their_figures(apart: float) -> None:
 
 
 def test_little_is_read_at_a_time() -> None:
-    length = 20 * PART
+    length = 4 * PART
     estimate, clean = (Reader(x) for x in pair(length))
     figures = against_in_parts(clean, estimate, clean, length)
     assert max(estimate.most, clean.most) <= PART + FRAME

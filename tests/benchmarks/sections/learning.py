@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.benchmarks.page import Files, command, markdown, number
+from tests.benchmarks.sections.common import Files, command, markdown, number
 
 
 def learning(files: Files) -> Iterator[str]:

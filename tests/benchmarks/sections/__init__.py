@@ -1,0 +1,1 @@
+"""What the page of benchmarks is made of."""
