@@ -26,7 +26,7 @@ from audiofix.numerics.schedule import ROUNDING, Schedule
 from audiofix.numerics.windows import Chunk
 from audiofix.operators.noise import Noise
 from audiofix.posterior import ScoreFn
-from audiofix.priors.base import Posterior, Prior
+from audiofix.priors.base import Inpainting, Prior
 from audiofix.priors.envelope import Envelope
 from audiofix.recognising import choose
 from audiofix.runtime.devices import has_native_bf16, pick_device
@@ -74,7 +74,7 @@ class Tools:
     source: str
     cards: tuple[ModelCard, ...]
     prior: Prior
-    inpainter: Posterior | None
+    inpainter: Inpainting | None
     executor: Executor
     effort: Effort
     draws: int
@@ -135,8 +135,7 @@ class Tools:
     @property
     def fills(self) -> Fills:
         """The classical fills that the inpainter is shown."""
-        found: Fills = getattr(self.inpainter, "fills", USUAL)
-        return found
+        return USUAL if self.inpainter is None else self.inpainter.fills
 
     def calls(self, schedule: Schedule | None) -> int:
         """Network calls in all, of each piece that is worked on."""

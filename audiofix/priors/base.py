@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from audiofix.numerics.fills import Fills
+
 
 @runtime_checkable
 class Prior(Protocol):
@@ -93,4 +95,14 @@ class Posterior(Protocol):
 
     def denoise(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
         """(batch, source, time), (batch, time) to the mean of the clean sources; sigma infinite: x is ignored."""
+        ...
+
+
+@runtime_checkable
+class Inpainting(Posterior, Protocol):
+    """A posterior of lost samples, which is shown two classical fills of them."""
+
+    @property
+    def fills(self) -> Fills:
+        """Which."""
         ...
