@@ -259,7 +259,7 @@ def test_what_was_measured_is_kept(tmp_path, monkeypatch):
     rows = [{"gain_db": 5.0, "plain_hours": 0.25, "our_hours": 0.05, "times": 5.0},
             {"gain_db": 6.5, "plain_hours": 0.5, "our_hours": None, "times": None}]  # fmt: skip
     settings = {"recipe": "speech-wavenet", "hours": 0.1}
-    curves = {"speech-wavenet": [[0.1, 6.25]], "plain WaveNet": [[0.25, 5.0], [0.5, 6.5]]}
+    curves = {"speech-wavenet": [[0.05, 5.5], [0.1, 6.25]], "plain WaveNet": [[0.25, 5.0], [0.5, 6.5]]}
     (results / "learning.json").write_text(json.dumps({"settings": settings, "curves": curves, "rows": rows}))
     ranks = {"audio_seconds": 30.0, "seconds_1": 52.0, "seconds_2": 28.0, "efficiency": 0.93, "machine": 0.99}
     (results / "scale-ranks.json").write_text(json.dumps([{**ranks, "same_files": True}]))

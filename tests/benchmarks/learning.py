@@ -134,14 +134,8 @@ def learnt(
 
 
 def when(curve: Sequence[Point], gain: float) -> float | None:
-    """Hours after which a curve has this gain, between its points along a line; None where it never has."""
-    before = (0.0, 0.0)
-    for hours, value in curve:
-        if value >= gain:
-            share = (gain - before[1]) / (value - before[1]) if value > before[1] else 1.0
-            return before[0] + max(0.0, share) * (hours - before[0])
-        before = (hours, value)
-    return None
+    """Hours of a curve's first point with this gain, which it may have had sooner; None without one."""
+    return next((hours for hours, value in curve if value >= gain), None)
 
 
 def sooner(our_curve: Sequence[Point], plain_curve: Sequence[Point]) -> list[dict[str, float | None]]:
