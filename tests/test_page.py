@@ -283,3 +283,5 @@ def test_what_was_measured_is_kept(tmp_path, monkeypatch):
     assert made() == first
     (results / "separate.json").write_text(json.dumps(separate(ours(speech=3.21))))
     assert "3.21" in made()
+    (docs / "measured" / "remarks.md").write_text("**Seconds.** Of a slow machine.\n")
+    assert "\n\n**Seconds.** Of a slow machine.\n\n## Separation" in made()

@@ -4,7 +4,7 @@
     python -m tests.benchmarks.page --results DIR --docs DIR
 
 What was measured is kept in docs/measured, so that the page can be made again where nothing was measured, and what
-is measured anew takes the place of what has its name there.
+is measured anew takes the place of what has its name there. `remarks.md` there says what to know of the runs.
 
 Reads the files that PATTERNS name; what was not measured has no section. Nothing is measured here, and the same
 files give the same page. Plots need matplotlib.
@@ -41,15 +41,15 @@ def blocks(results: Path) -> list[Block]:
     return [block for part in parts for block in part]
 
 
-def page(parts: list[Block]) -> str:
-    """The Markdown text; plots are links into plots/."""
+def page(parts: list[Block], remarks: str = "") -> str:
+    """The Markdown text; plots are links into plots/. remarks: on how it was measured."""
     title = (
         "# Benchmarks\n\nWritten by `python -m tests.benchmarks.page` from what the benchmarks measured; "
         f"`make bench` measures again. All on the [fixed evaluation set]({PROTOCOL}). Each section ends with the "
         "commands that measured it."
     )
     texts = [f"![{p.alt}](plots/{p.name}.svg)" if isinstance(p, Plot) else p for p in parts]
-    return "\n\n".join([title, LIMITS, *texts]) + "\n"
+    return "\n\n".join([title, LIMITS, *([remarks.strip()] if remarks else []), *texts]) + "\n"
 
 
 def keep(results: Path, measured: Path) -> None:
@@ -75,7 +75,8 @@ def main() -> None:
         if isinstance(part, Plot):
             save(part.draw(), options.docs / "plots" / f"{part.name}.svg")
     options.docs.mkdir(parents=True, exist_ok=True)
-    (options.docs / "benchmarks.md").write_text(page(parts))
+    remarks = measured / "remarks.md"  # by whoever measured
+    (options.docs / "benchmarks.md").write_text(page(parts, remarks.read_text() if remarks.exists() else ""))
     print(f"{options.docs / 'benchmarks.md'}, {sum(isinstance(p, Plot) for p in parts)} plots")
 
 
