@@ -20,13 +20,12 @@ from audiofix.progress import Progress
 from audiofix.reporting import describe, judge, settings_of
 from audiofix.runtime.ranks import UNIT, pieces
 from audiofix.runtime.stores import Store, on_disk
-from audiofix.setup import HALOS, Setup, prepare
+from audiofix.setup import SHORTER, Setup, prepare
 from audiofix.types import Audio
 
 JUDGED = 60  # s from the middle of a stem that are held against what its prior knows
 HELD = 14  # tensors like a section's state that a step holds at its peak: measured
 LOADED = 700e6  # bytes of libraries and models
-SHORTER = (HALOS, 4, 2, 1)  # halos that a chunk is long, where memory is short
 
 
 @dataclass(frozen=True)

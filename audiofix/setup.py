@@ -38,6 +38,7 @@ from audiofix.separation import (
 # least (where they may begin anywhere, up to one more), so that halos are a quarter of the work at most; two
 # priors at once stay below 2 GB (tests/benchmarks/memory.py).
 CHUNK, HALOS = UNIT, 6
+SHORTER = (HALOS, 4, 2, 1)  # halos that a chunk is long, where memory is short
 # The separator is lighter in memory.
 LONG_CHUNK = 7 * UNIT
 # Bytes a sample in flight at a family's peak, with the gradient in a WaveNet: measured.

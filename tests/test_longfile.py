@@ -15,9 +15,9 @@ from audiofix.audio.files import read_audio
 from audiofix.audio.resample import resample
 from audiofix.audio.streaming import blocks, outline, resampled
 from audiofix.errors import InputError, SettingError
-from audiofix.longfile import HELD, LOADED, SHORTER, fitted, separate_file
+from audiofix.longfile import HELD, LOADED, fitted, separate_file
 from audiofix.runtime import ranks
-from audiofix.setup import prepare
+from audiofix.setup import SHORTER, prepare
 
 SMALL = "audiofix.longfile.fitted"
 

@@ -8,11 +8,10 @@ from audiofix.errors import SettingError
 from audiofix.longrepair.lengths import STRETCH
 from audiofix.runtime.executor import Executor
 from audiofix.runtime.ranks import UNIT
-from audiofix.setup import BYTES, CHUNK, HALOS
+from audiofix.setup import BYTES, CHUNK, HALOS, SHORTER
 from audiofix.tools import Tools
 from audiofix.types import Audio
 
-SHORTER = (HALOS, 4, 2, 1)  # halos that a chunk is long, where memory is short
 SHORT = {"score", "inpainter"}  # families whose bits do not depend on the chunks
 LOADED = 700e6  # bytes of libraries and models
 HELD = 14  # tensors like a section's state that a step holds at its peak, at the prior's rate
