@@ -20,7 +20,8 @@ from audiofix.longrepair import restore as module
 from audiofix.longrepair.restore import restore_file
 from audiofix.marching import Ground
 from audiofix.numerics.windows import Chunk
-from audiofix.runtime.ranks import join
+from audiofix.runtime.launch import company
+from audiofix.runtime.ranks import Ranks
 from audiofix.settings import Settings
 from tests.longrepair.test_same import FILTERED, GAPS, RATE, SAME, same, small, written
 
@@ -72,8 +73,13 @@ def restored(name: str, folder: Path, place: Place) -> torch.Tensor | None:
 
 def main(folder: Path) -> None:
     """What one of the processes does: writes its results, and how many samples of each case it worked on."""
-    torch.set_num_threads(1)
-    ranks = join(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    with company(
+        "cpu", lambda: 2
+    ) as joined:  # left before the interpreter ends: its threads abort it otherwise
+        work(folder, joined.ranks)
+
+
+def work(folder: Path, ranks: Ranks) -> None:
     did: dict[str, int] = {}
     sections, patch = Ground.sections, pytest.MonkeyPatch()
     small.__wrapped__(patch)
@@ -91,7 +97,6 @@ def main(folder: Path) -> None:
         if found is not None:
             torch.save(found, folder / f"{name}.pt")
     (folder / f"did{ranks.rank}.json").write_text(json.dumps(did))
-    ranks.agree(False)
 
 
 def test_each_does_its_part_and_the_samples_are_those_of_one(tmp_path: Path) -> None:
@@ -99,7 +104,8 @@ def test_each_does_its_part_and_the_samples_are_those_of_one(tmp_path: Path) -> 
         written(tmp_path / f"{name}.wav", rate, SECONDS, channels, damage)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+        group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+        group |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     code = f"from pathlib import Path; from tests.longrepair.test_ranks import main; main(Path({str(tmp_path)!r}))"
     processes = [
         subprocess.Popen(
