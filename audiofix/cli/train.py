@@ -234,7 +234,7 @@ def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> Mod
         network={},  # the export fills it in
         shown=config.shown,
         fill_orders=tuple(config.gaps["orders"]) if "orders" in config.gaps else None,
-        fill_excitation="uneven" if config.gaps.get("uneven") else None,
+        fill_kind=config.gaps.get("kind"),
         trusted_rise_db=config.trusted_rise_db,
         licence=config.licence,
         trained_on=config.trained_on,

@@ -19,6 +19,7 @@ from typing import Any
 
 from audiofix.errors import ModelError
 from audiofix.hub.toml import dump_toml
+from audiofix.numerics.fills import KINDS
 
 CARD_FILE = "card.toml"
 CONDITIONINGS = ("sigma", "per-level", "none")
@@ -36,7 +37,7 @@ class ModelCard:
     a continuous range. "per-level": one weights file for each of `sigmas`. "none": one network that knows no
     noise, and no `sigmas`. `files` maps file names to sha256.
     `fill_orders`: of the two autoregressive fills that an inpainter is shown; None: the usual ones.
-    `fill_excitation`: "uneven" where the errors of those count by their own variance.
+    `fill_kind`: of which kind those are (`numerics/fills.py`); None: the usual one.
     `trusted_rise_db`: what an envelope raises a draw by beyond it counts half; None: all of it counts.
     `shown`: the separator whose estimate, with the mixture, conditions the network; None where nothing does.
     `smoothing_axis`: the axis that the noise of `sigmas` was on; where it is mu-law, they are companded amplitude.
@@ -57,7 +58,7 @@ class ModelCard:
     smoothing_axis: str = "linear"
     shown: str | None = None
     fill_orders: tuple[int, ...] | None = None
-    fill_excitation: str | None = None
+    fill_kind: str | None = None
     trusted_rise_db: float | None = None
     command: str = ""
     hours: float = 0.0
@@ -263,7 +264,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trained_on": ("a list of tables, each with source and licence", _origins),
     "shown": ("the name of a separator", _text),
     "fill_orders": ("two whole numbers above zero", _orders),
-    "fill_excitation": _one_of("even", "uneven"),
+    "fill_kind": _one_of(*KINDS),
     "trusted_rise_db": ("a number, not negative", _amount),
     "command": ("a text", lambda v: isinstance(v, str)),
     "hours": ("a number, not negative", _amount),

@@ -103,7 +103,7 @@ def build_inpainter(
 
     net = _mixer(card, folder, device, recorded=SHOWN)
     _same_number(card, folder, net.config.outputs)
-    fills = Fills(card.fill_orders or USUAL.orders, card.fill_excitation == "uneven")
+    fills = Fills(card.fill_orders or USUAL.orders, card.fill_kind or USUAL.kind)
     return Inpainter(net, card.sample_rate, card.sigmas, bf16, fills)
 
 

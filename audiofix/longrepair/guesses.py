@@ -21,8 +21,9 @@ from audiofix.guesses import (
     to_recognise,
 )
 from audiofix.longrepair.lengths import STRETCH, at_rate
+from audiofix.numerics.fills import Fills
 from audiofix.operators.autoregression import nearby
-from audiofix.operators.gap import classical_fill
+from audiofix.operators.gap import classical_fills, reach_of
 from audiofix.runtime.ranks import Ranks, pieces
 from audiofix.runtime.stores import MakeStore, Store
 
@@ -45,7 +46,8 @@ def first_guess(
     spans = sorted(span for fault in faults if isinstance(fault, LostSamples) for span in fault.spans)
     if spans:
         guess = copy_of(y, make)
-        (ranks or Ranks()).shared(spans, lambda place: fill(y, spans, place, fill_order(rate)), guess)
+        how = Fills((fill_order(rate),))
+        (ranks or Ranks()).shared(spans, lambda place: fill(y, spans, place, how), guess)
     for fault in faults:
         if isinstance(fault, Cut):
             guess = _splined(guess, fault, make)
@@ -60,16 +62,16 @@ def copy_of(y: Store, make: MakeStore) -> Store:
     return copy
 
 
-def fill(y: Store, spans: Sequence[tuple[int, int]], place: int, order: int, uneven: bool = False) -> Tensor:
-    """What autoregression puts into a gap, (channel, 1, time), as `classical_fill` of the whole does."""
+def fill(y: Store, spans: Sequence[tuple[int, int]], place: int, how: Fills) -> Tensor:
+    """What autoregression puts into a gap, (channel, order, time), as `classical_fills` of the whole does."""
     start, stop = spans[place]
-    left, right = nearby(spans, place, y.stop, order)
+    left, right = nearby(spans, place, y.stop, reach_of(how))
     lost = [(start - left, stop - left)]
     rows = [
-        classical_fill(row[0].double().numpy(), lost, order, uneven)[start - left : stop - left]
+        classical_fills(row[0].double().numpy(), lost, how)[:, start - left : stop - left]
         for row in y.read(left, right)
     ]
-    return torch.from_numpy(np.stack(rows)).float()[:, None]
+    return torch.from_numpy(np.stack(rows))
 
 
 def _splined(guess: Store, fault: Cut, make: MakeStore) -> Store:

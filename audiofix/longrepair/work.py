@@ -163,8 +163,8 @@ class LongWork:
         how = tools.fills
 
         def inside(place: int) -> Tensor:
-            first, second = (fill(begin, spans, place, order, how.uneven) for order in how.orders)
-            return torch.cat([first, second, torch.ones_like(first)], dim=1)
+            fills = fill(begin, spans, place, how)
+            return torch.cat([fills, torch.ones_like(fills[:, :1])], dim=1)
 
         self.place.ranks.shared(spans, inside, evidence)
         ground = self.ground(begin.stop, tools.inpainter.halo, tools.inpainter.grid, 0)

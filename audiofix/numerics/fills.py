@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+KINDS = ("even", "uneven", "gliding")
+
 
 @dataclass(frozen=True)
 class Fills:
-    """Orders of the autoregressive ones, and whether some errors count more (`operators/excitation.py`).
+    """Orders of the autoregressive ones, and their kind.
 
-    The latter is for what is struck, and takes longer; a voice gains nothing.
+    "even": all errors count alike. "uneven": some count more (`operators/excitation.py`); for what is struck.
+    "gliding": the pitch may glide (`operators/gliding.py`); for voices. The latter two take longer.
     """
 
     orders: tuple[int, ...] = (1024, 192)  # tones want a long memory, voices a short one
-    uneven: bool = False
+    kind: str = "even"
 
 
 USUAL = Fills()

@@ -141,7 +141,7 @@ def fill_from_nearby(
     for start, stop in lost:
         filled[start:stop] = 0
     for index, (start, stop) in enumerate(lost):
-        left, right = nearby(lost, index, len(x), order)
+        left, right = nearby(lost, index, len(x), NEARBY * order)
         before, after = start - left, right - stop
         # As many equations of known samples for each coefficient as at the full order.
         within = min(order, before, after, (before + after) // (2 * NEARBY))
@@ -150,9 +150,9 @@ def fill_from_nearby(
     return filled
 
 
-def nearby(lost: Sequence[tuple[int, int]], index: int, time: int, order: int) -> tuple[int, int]:
-    """What `fill_from_nearby` looks at for a gap: NEARBY orders on each side, up to the next gap or the end."""
+def nearby(lost: Sequence[tuple[int, int]], index: int, time: int, reach: int) -> tuple[int, int]:
+    """From where to where a gap has so many samples around it, up to the next gap or the end."""
     start, stop = lost[index]
     left = lost[index - 1][1] if index else 0
     right = lost[index + 1][0] if index + 1 < len(lost) else time
-    return max(left, start - NEARBY * order), min(right, stop + NEARBY * order)
+    return max(left, start - reach), min(right, stop + reach)

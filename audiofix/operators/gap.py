@@ -12,24 +12,25 @@ from torch import Tensor
 
 from audiofix.errors import SettingError
 from audiofix.numerics.fills import USUAL, Fills
-from audiofix.operators.autoregression import fill_from_nearby, interpolate_evenly
+from audiofix.operators.autoregression import NEARBY, fill_from_nearby, interpolate_evenly
 from audiofix.operators.excitation import interpolate_unevenly
-
-
-def classical_fill(
-    x: NDArray[np.float64], gaps: Sequence[tuple[int, int]], order: int, uneven: bool = False
-) -> NDArray[np.float64]:
-    """(time,) with its gaps filled by autoregression. See `fill_from_nearby`."""
-    return fill_from_nearby(x, gaps, order, interpolate_unevenly if uneven else interpolate_evenly)
+from audiofix.operators.gliding import fill_along_glides, reach
 
 
 def classical_fills(
     x: NDArray[np.floating], gaps: Sequence[tuple[int, int]], how: Fills = USUAL
 ) -> NDArray[np.float32]:
-    """(time,) to (order, time)."""
+    """(time,) with its gaps filled by autoregression: (order, time). See `fill_from_nearby`."""
     wide = x.astype(np.float64)
-    fills = [classical_fill(wide, gaps, order, how.uneven) for order in how.orders]
-    return np.stack(fills).astype(np.float32)
+    if how.kind == "gliding":
+        return fill_along_glides(wide, gaps, how.orders).astype(np.float32)
+    each = interpolate_unevenly if how.kind == "uneven" else interpolate_evenly
+    return np.stack([fill_from_nearby(wide, gaps, order, each) for order in how.orders]).astype(np.float32)
+
+
+def reach_of(how: Fills) -> int:
+    """Samples on each side of a gap that `classical_fills` looks at, at most."""
+    return reach(how.orders) if how.kind == "gliding" else NEARBY * max(how.orders)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from audiofix.errors import SettingError
-from audiofix.numerics.fills import USUAL, Fills
+from audiofix.numerics.fills import KINDS, USUAL, Fills
 from audiofix.operators.gap import classical_fills
 from audiofix.training.data import Folder, training_batch
 from audiofix.training.degrade import Range, transpose
@@ -31,7 +31,7 @@ class Gaps:
     # takes the classical way longer than a step takes the network.
     pool: int = 0
     orders: Sequence[int] = USUAL.orders  # of the two fills that the network is shown
-    uneven: bool = False  # whether the errors of the fills count by their own variance
+    kind: str = USUAL.kind  # of these fills, see `numerics/fills.py`
     semitones: Range = (0.0, 0.0)  # windows are played faster by so much: voices of more speakers
 
     def __post_init__(self) -> None:
@@ -39,6 +39,8 @@ class Gaps:
             raise SettingError(f"gaps: pool {self.pool}; give a number of windows, or 0 for new ones always")
         if len(self.orders) != 2 or min(self.orders) < 1:
             raise SettingError(f"gaps: orders {self.orders}; give two whole numbers above 0")
+        if self.kind not in KINDS:
+            raise SettingError(f"gaps: kind {self.kind!r}; fills are {', '.join(KINDS)}")
         if self.most < 1 or len(self.length_ms) != 2 or not 0 < self.length_ms[0] <= self.length_ms[1]:
             raise SettingError(
                 f"gaps: most {self.most} and length_ms {self.length_ms}; give a count of 1 or more and (low, "
@@ -50,7 +52,7 @@ class Gaps:
     @property
     def fills(self) -> Fills:
         """What the network is shown."""
-        return Fills(tuple(self.orders), self.uneven)
+        return Fills(tuple(self.orders), self.kind)
 
 
 @dataclass(frozen=True, eq=False)

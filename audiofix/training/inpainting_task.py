@@ -62,7 +62,7 @@ class InpaintingTask(Drawn):
     def validate(self, config: TrainConfig, net: Any, folders: Sequence[Folder]) -> dict[str, Any]:
         """SNR in gaps of four lengths, mean over windows in dB: of one call, and of the first classical fill."""
         (folder,) = folders
-        shown = {key: config.gaps[key] for key in ("orders", "uneven") if key in config.gaps}
+        shown = {key: config.gaps[key] for key in ("orders", "kind") if key in config.gaps}
         inpainter = Inpainter(net, config.sample_rate, (config.sigma_max, config.sigma_min))
         found: dict[str, float] = {}
         classical: dict[str, float] = {}

@@ -36,9 +36,9 @@ from audiofix.baselines.upsampling import spectral_replication
 from audiofix.batch.local import cores
 from audiofix.damages import Cut, Fault, LostSamples, Noisy, Rounded
 from audiofix.evaluation.systems.base import RESTORED, System, Task
-from audiofix.numerics.fills import USUAL
+from audiofix.numerics.fills import USUAL, Fills
 from audiofix.numerics.metrics import log_spectral_distance, snr
-from audiofix.operators.gap import classical_fill
+from audiofix.operators.gap import classical_fills
 from audiofix.operators.lowpass import decimate
 from audiofix.repair import restore
 from audiofix.runtime.memory import keep_freed_memory
@@ -85,8 +85,8 @@ def _sinc(low: Tensor, factor: int, length: int) -> np.ndarray:
     return resample(low[None], RATE // factor, RATE, length)[0].numpy()
 
 
-def _nearby(spans: Sequence[tuple[int, int]], order: int, uneven: bool, x: np.ndarray) -> np.ndarray:
-    return classical_fill(x.astype(float), spans, order, uneven)
+def _nearby(spans: Sequence[tuple[int, int]], how: Fills, x: np.ndarray) -> np.ndarray:
+    return classical_fills(x, spans, how)[0]
 
 
 def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
@@ -98,8 +98,9 @@ def inpainting(clip: Tensor, milliseconds: float, _number: int) -> Case:
     start = torch.where(where, 0.0, clip)
     methods: dict[str, Classical] = {
         "janssen": lambda x: interpolated(x.astype(float), RATE, lost.spans),
-        **{f"nearby, order {order}": partial(_nearby, lost.spans, order, False) for order in USUAL.orders},
-        "uneven, order 1400": partial(_nearby, lost.spans, 1400, True),
+        **{f"nearby, order {order}": partial(_nearby, lost.spans, Fills((order,))) for order in USUAL.orders},
+        "uneven, order 1400": partial(_nearby, lost.spans, Fills((1400,), "uneven")),
+        "gliding, order 192": partial(_nearby, lost.spans, Fills((192,), "gliding")),
     }
     return Case(audio(start), [lost], lambda x: float(snr(x, clip, where)), start, methods)
 

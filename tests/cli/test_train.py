@@ -73,7 +73,7 @@ def mixer_config(config, request) -> Path:
         # What it is shown need not be said.
         del sizes["inputs"], sizes["recorded"]
     if request.param == "inpainter":
-        text = text.replace("[network]", "[gaps]\norders = [60, 24]\nuneven = true\n[network]")
+        text = text.replace("[network]", '[gaps]\norders = [60, 24]\nkind = "uneven"\n[network]')
     return config_file("mixer.toml", text, sizes)
 
 
@@ -274,7 +274,7 @@ def test_restorers_start_from_a_score_prior_and_become_models(run, mixer_config,
     card = json.loads(run("models", "show", "mine", "--json").stdout)
     assert card["family"] in RESTORERS
     if card["family"] == "inpainter":
-        assert (card["fill_orders"], card["fill_excitation"]) == ([60, 24], "uneven")
+        assert (card["fill_orders"], card["fill_kind"]) == ([60, 24], "uneven")
     # A model of its own family is a start, too.
     result = run("train", mixer_config, "--start-from", "mine", "--hours", 0.5, "-o", "runs/next")
     assert result.exit_code == 0, result.stderr

@@ -29,16 +29,16 @@ def test_what_conditions_a_model_is_written_if_anything_does(whole, tmp_path, sh
     assert read_card(tmp_path) == replace(whole, shown=shown)
 
 
-@pytest.mark.parametrize("excitation", [None, "even", "uneven"])
-def test_how_fills_are_made_is_written_if_it_is_said(whole, tmp_path, excitation):
-    card = replace(whole, fill_excitation=excitation)
+@pytest.mark.parametrize("kind", [None, "even", "uneven", "gliding"])
+def test_how_fills_are_made_is_written_if_it_is_said(whole, tmp_path, kind):
+    card = replace(whole, fill_kind=kind)
     write_card(card, tmp_path)
     file = tmp_path / "card.toml"
-    assert ("fill_excitation" in file.read_text()) == (excitation is not None)
+    assert ("fill_kind" in file.read_text()) == (kind is not None)
     assert read_card(tmp_path) == card
-    if excitation:
-        file.write_text(file.read_text().replace(f'"{excitation}"', '"odd"'))
-        with pytest.raises(ModelError, match="fill_excitation: expected even or uneven, got 'odd'"):
+    if kind:
+        file.write_text(file.read_text().replace(f'"{kind}"', '"odd"'))
+        with pytest.raises(ModelError, match="fill_kind: expected even or uneven or gliding, got 'odd'"):
             read_card(file)
 
 

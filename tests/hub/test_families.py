@@ -133,8 +133,8 @@ def test_a_loaded_mixer_gives_the_numbers_of_the_one_written(export, family):
     [
         ({}, USUAL),
         ({"fill_orders": (60, 24)}, Fills((60, 24))),
-        ({"fill_orders": (60, 24), "fill_excitation": "uneven"}, Fills((60, 24), uneven=True)),
-        ({"fill_excitation": "even"}, USUAL),
+        ({"fill_orders": (60, 24), "fill_kind": "uneven"}, Fills((60, 24), "uneven")),
+        ({"fill_kind": "even"}, USUAL),
     ],
 )
 def test_a_loaded_inpainter_is_shown_the_fills_of_its_card(export, stated, expected):

@@ -23,7 +23,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tiny_card("tiny-inpainter", "inpainter", "speech"),
         validation={"mean_snr_in_gaps_db": 1.0},
         fill_orders=(60, 24),
-        fill_excitation="uneven",
+        fill_kind="uneven",
     )
     export_model(tiny_restorer(2), card, folder / card.name)
     return folder

@@ -15,6 +15,7 @@ from audiofix.operators.autoregression import (
     covariance_method,
     fill,
     fill_from_nearby,
+    interpolate_evenly,
 )
 from audiofix.operators.excitation import (
     BLOCK,
@@ -25,7 +26,6 @@ from audiofix.operators.excitation import (
     weighted_covariance_method,
     weighted_fill,
 )
-from audiofix.operators.gap import classical_fill
 from tests.operators.test_autoregression import EPS, coloured, histories, noise, snr_db
 
 
@@ -149,7 +149,9 @@ def test_a_stroke_nearby_does_not_decide_the_fill() -> None:
     for seed in range(24):
         x = struck(3000, (200, 1800), seed)
         lost = [(1500, 1700)]
-        even, uneven = (classical_fill(x, lost, order, uneven=how) for how in (False, True))
+        even, uneven = (
+            fill_from_nearby(x, lost, order, how) for how in (interpolate_evenly, interpolate_unevenly)
+        )
         gain.append(snr_db(uneven[1500:1700], x[1500:1700]) - snr_db(even[1500:1700], x[1500:1700]))
     # Not every time, but more than chance explains: three standard errors of the mean.
     assert np.mean(gain) > 3 * np.std(gain, ddof=1) / math.sqrt(len(gain))
