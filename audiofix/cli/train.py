@@ -236,6 +236,7 @@ def _card(trainer: Trainer, config: TrainConfig, command: str, name: str) -> Mod
         fill_orders=tuple(config.gaps["orders"]) if "orders" in config.gaps else None,
         fill_kind=config.gaps.get("kind"),
         trusted_rise_db=config.trusted_rise_db,
+        eased_db=config.eased_db,
         licence=config.licence,
         trained_on=config.trained_on,
         command=command,

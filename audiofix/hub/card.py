@@ -39,6 +39,7 @@ class ModelCard:
     `fill_orders`: of the two autoregressive fills that an inpainter is shown; None: the usual ones.
     `fill_kind`: of which kind those are (`numerics/fills.py`); None: the usual one.
     `trusted_rise_db`: what an envelope raises a draw by beyond it counts half; None: all of it counts.
+    `eased_db`: what it lowers the loudest levels that it tells by; None: nothing.
     `shown`: the separator whose estimate, with the mixture, conditions the network; None where nothing does.
     `smoothing_axis`: the axis that the noise of `sigmas` was on; where it is mu-law, they are companded amplitude.
     """
@@ -60,6 +61,7 @@ class ModelCard:
     fill_orders: tuple[int, ...] | None = None
     fill_kind: str | None = None
     trusted_rise_db: float | None = None
+    eased_db: float | None = None
     command: str = ""
     hours: float = 0.0
     audio_seconds: float = 0.0
@@ -266,6 +268,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "fill_orders": ("two whole numbers above zero", _orders),
     "fill_kind": _one_of(*KINDS),
     "trusted_rise_db": ("a number, not negative", _amount),
+    "eased_db": ("a number, not negative", _amount),
     "command": ("a text", lambda v: isinstance(v, str)),
     "hours": ("a number, not negative", _amount),
     "audio_seconds": ("a number, not negative", _amount),

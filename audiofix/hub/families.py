@@ -141,7 +141,7 @@ def build_envelope(
     for key, size in (("inputs", FEATURES), ("bands", BANDS)):
         if (got := getattr(net.config, key)) != size:
             raise bad_model(folder / CARD_FILE, f"network.{key}", str(size), got, _REMEDY)
-    return Envelope(net, card.sample_rate, card.trusted_rise_db)
+    return Envelope(net, card.sample_rate, card.trusted_rise_db, card.eased_db or 0.0)
 
 
 def _mixer(card: ModelCard, folder: Path, device: str | torch.device, recorded: int) -> TimeFrequencyMixer:

@@ -18,6 +18,7 @@ QUIETEST = 1e-8  # power of a bin, for a transform without normalisation, below 
 MOST_DB = 30.0  # that a band of a frame is raised or lowered by, in one round
 SMOOTH = 5  # bands that a gain is averaged over: 310 Hz at 16 kHz, more than a voice's pitch
 ROUNDS = 3
+AROUND = 32  # frames on each side, a second at 16 kHz, whose mean power tells what is loud
 
 
 def spectrum(wave: Tensor, window: int = WINDOW, hop: int = HOP) -> Tensor:
@@ -68,6 +69,20 @@ def doubted(wanted: Tensor, own: Tensor, trusted: float) -> Tensor:
     """Levels that are wanted, log10 of power; rises over one's own beyond `trusted` count half."""
     rise = wanted - own
     return own + rise.clamp(max=trusted) + 0.5 * (rise - trusted).clamp(min=0.0)
+
+
+def eased(wanted: Tensor, known: Tensor, most: float) -> Tensor:
+    """Levels that are wanted, log10 of power, the loudest lowered by `most`.
+
+    A draw's phases are its own, and what is loudest has most of the error. What is louder than the mean power of
+    the missing bands within a second is lowered, what has a tenth of it is not; between them it goes straight.
+    wanted: (batch, frame, band); known: (batch, band), 1 where a band is.
+    """
+    missing = (1 - known)[:, None]
+    power = (10**wanted * missing).sum(dim=2) / missing.sum(dim=2).clamp(min=1)
+    near = avg_pool1d(power, 2 * AROUND + 1, 1, AROUND, count_include_pad=False)
+    louder = wanted - near.clamp(min=QUIETEST).log10()[:, :, None]
+    return wanted - most * (louder + 1).clamp(0, 1)
 
 
 def shaped(wave: Tensor, wanted: Tensor, known: Tensor, rounds: int = ROUNDS) -> Tensor:

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from audiofix.nets.envelope import EnvelopeNet
 from audiofix.numerics.envelope import (
+    AROUND,
     HOP,
     ROUNDS,
     WINDOW,
     doubted,
+    eased,
     features,
     known_bands,
     levels,
@@ -31,9 +33,19 @@ LOWERED = -0.15
 class Envelope:
     """Tells the levels of bands that are missing, and gives them to a draw."""
 
-    def __init__(self, net: EnvelopeNet, sample_rate: int, trusted_rise_db: float | None = None) -> None:
-        """`trusted_rise_db`: what a draw is raised by beyond it counts half; None: all of it counts."""
-        self.net, self.sample_rate, self.trusted_rise_db = net, sample_rate, trusted_rise_db
+    def __init__(
+        self,
+        net: EnvelopeNet,
+        sample_rate: int,
+        trusted_rise_db: float | None = None,
+        eased_db: float = 0.0,
+    ) -> None:
+        """`trusted_rise_db`: what a draw is raised by beyond it counts half; None: all of it counts.
+
+        `eased_db`: what the loudest of its levels are lowered by.
+        """
+        self.net, self.sample_rate = net, sample_rate
+        self.trusted_rise_db, self.eased_db = trusted_rise_db, eased_db
         net.eval().requires_grad_(False)
 
     @property
@@ -44,7 +56,8 @@ class Envelope:
     @property
     def halo(self) -> int:
         """Samples to each side that a sample of a shaped draw depends on: network, frames, rounds."""
-        return (self.net.receptive_field + 4) * HOP + (ROUNDS + 1) * WINDOW
+        around = AROUND if self.eased_db else 0
+        return (self.net.receptive_field + around + 4) * HOP + (ROUNDS + 1) * WINDOW
 
     def levels(self, low: Tensor, cutoff: float) -> Tensor:
         """log10 of power of each band, (batch, frame, band), from what (batch, time) has below `cutoff` Hz."""
@@ -60,6 +73,8 @@ class Envelope:
         told = self.levels(wave, cutoff) + LOWERED
         if self.trusted_rise_db is not None:
             told = doubted(told, levels(spectrum(wave)), self.trusted_rise_db / 10)
+        if self.eased_db:
+            told = eased(told, known, self.eased_db / 10)
         return shaped(wave, told, known).to(x)
 
     def _edge(self, wave: Tensor, cutoff: float) -> Tensor:

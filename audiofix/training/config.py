@@ -76,6 +76,7 @@ class TrainConfig:
     variation: dict[str, Any] = field(default_factory=dict)
     shown: str | None = None
     trusted_rise_db: float | None = None  # of an envelope: see its card
+    eased_db: float | None = None  # the same
     mixed_train: tuple[str, ...] = ()
     mixed_valid: tuple[str, ...] = ()
     network: dict[str, Any] = field(default_factory=dict)
@@ -99,9 +100,12 @@ class TrainConfig:
                 and (self.shown is None or self.family == "wavenet"),
                 "shown names a separator for a wavenet, together with mixed_train and mixed_valid",
             ),
-            (
-                self.trusted_rise_db is None or (self.family == "envelope" and self.trusted_rise_db >= 0),
-                "trusted_rise_db is of an envelope, 0 or more",
+            *(
+                (
+                    value is None or (self.family == "envelope" and value >= 0),
+                    f"{name} is of an envelope, 0 or more",
+                )
+                for name, value in (("trusted_rise_db", self.trusted_rise_db), ("eased_db", self.eased_db))
             ),
             (
                 len(self.mixed_train) == len(self.mixed_valid),

@@ -157,6 +157,12 @@ def test_a_loaded_envelope_trusts_what_its_card_says(export, trusted):
     assert load_prior("envelope", folder=folder).trusted_rise_db == trusted
 
 
+@pytest.mark.parametrize("eased", [None, 0.0, 4.5])
+def test_a_loaded_envelope_eases_as_its_card_says(export, eased):
+    folder = export("envelope", eased_db=eased)
+    assert load_prior("envelope", folder=folder).eased_db == (eased or 0.0)
+
+
 def test_an_envelope_has_no_noise_levels_and_others_have(export, card, tmp_path):
     wrong = tmp_path / "wrong"
     envelope = replace(card, family="envelope")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from audiofix.numerics import envelope
 from audiofix.numerics.envelope import (
+    AROUND,
     BANDS,
     FEATURES,
     HOP,
@@ -22,6 +23,7 @@ from audiofix.numerics.envelope import (
     WIDTH,
     WINDOW,
     doubted,
+    eased,
     features,
     known_bands,
     levels,
@@ -165,6 +167,45 @@ def test_rises_count_half_beyond_what_is_trusted_and_falls_count_whole() -> None
     mine = torch.tensor([0.0, -1.0, 2.0, 0.0, 0.0])
     told = torch.tensor([-3.0, -0.5, 2.7, 1.7, 0.7])
     assert torch.allclose(doubted(told, mine, 0.7), torch.tensor([-3.0, -0.5, 2.7, 1.2, 0.7]), atol=1e-6)
+
+
+def test_what_is_loud_within_a_second_is_lowered_and_what_is_a_tenth_of_it_is_not() -> None:
+    frames = 4 * AROUND
+    told = torch.full((2, frames, BANDS), -3.0, dtype=torch.float64)
+    known = known_bands(edges(0.5, 0.25))
+    told[0, :, 100] = 1.0  # of 64 bands that are missing: their mean power is log10(10 / 64 + 1e-3)
+    told[1, 2 * AROUND, 64:] = 1.0  # once: half of 96 bands are loud in it
+    found = told - eased(told, known, 0.6)
+    usual = math.log10((10 + 63e-3) / 64)
+    assert torch.allclose(found[0, :, 100], torch.tensor(0.6, dtype=torch.float64))
+    low = 0.6 * min(1.0, max(0.0, -3.0 - usual + 1))
+    assert float(found[0, :, :100].max()) == pytest.approx(low, abs=1e-9)
+    # Where nothing is louder than the mean all is lowered; within a second of what is loud the rest is not.
+    assert torch.allclose(found[1, 2 * AROUND + AROUND + 1 :], torch.tensor(0.6, dtype=torch.float64))
+    assert found[1, 2 * AROUND - AROUND : 2 * AROUND].abs().max() == 0
+    assert torch.allclose(found[1, 2 * AROUND, 64:], torch.tensor(0.6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("below", "share"), [(0.0, 1.0), (0.25, 0.75), (0.9, 0.1), (1.5, 0.0)])
+def test_between_the_mean_and_a_tenth_of_it_levels_are_lowered_in_proportion(
+    below: float, share: float
+) -> None:
+    told = torch.zeros(1, 10, BANDS, dtype=torch.float64)
+    told[:, :, -1] = -below
+    mean = math.log10((63 + 10**-below) / 64)
+    found = told - eased(told, known_bands(edges(0.5)), 0.5)
+    assert torch.allclose(
+        found[..., -1], torch.tensor(0.5 * min(1.0, max(0.0, 1 - below - mean)), dtype=torch.float64)
+    )
+    assert float(found[0, 0, -1]) == pytest.approx(0.5 * share, abs=0.5 * abs(mean) + 1e-12)
+
+
+def test_known_bands_do_not_tell_what_is_loud_and_nothing_missing_is_no_fault() -> None:
+    told = -2 + noise(1, 50 * BANDS).reshape(1, 50, BANDS)
+    known, other = known_bands(edges(0.5)), told.clone()
+    other[:, :, :64] += 3
+    assert torch.equal(eased(told, known, 0.5)[:, :, 64:], eased(other, known, 0.5)[:, :, 64:])
+    assert eased(told, known_bands(edges(1.0)), 0.5).isfinite().all()
 
 
 def own(wave: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiofix.numerics.envelope import HOP, ROUNDS, WINDOW, levels, spectrum
+from audiofix.numerics.envelope import AROUND, HOP, ROUNDS, WINDOW, levels, spectrum
 from audiofix.priors.envelope import LOWERED, Envelope
 from tests.hub.tiny import tiny_envelope
 
@@ -49,6 +49,21 @@ def test_a_part_with_its_halo_gives_what_the_whole_gives(envelope: Envelope) -> 
     assert apart(middle, NEEDED // 2 // HOP * HOP) > 10 * TIE
     assert apart(middle, NEEDED // 4 // HOP * HOP) > 1e3 * TIE
     assert apart(middle, halo, off=HOP // 2) > 1e3 * TIE
+
+
+def test_what_is_eased_needs_a_second_more_on_each_side() -> None:
+    plain, envelope = (Envelope(tiny_envelope().double(), RATE, eased_db=most) for most in (0.0, 6.0))
+    assert envelope.halo == plain.halo + AROUND * HOP
+    whole, length, halo = noise(1, 120 * HOP), 9 * HOP, envelope.halo
+    whole[:, : 15 * HOP] *= 30  # is heard within a second
+    middle = 15 * HOP + halo
+    expected = envelope.shape(whole, CUT)
+    assert (expected - plain.shape(whole, CUT)).abs().max() > 0.01
+    part = envelope.shape(whole[:, middle - halo : middle + length + halo], CUT)[:, halo:][:, :length]
+    assert (part - expected[:, middle : middle + length]).abs().max() < TIE
+    short = 15 * HOP + plain.halo  # what is loud lies beyond the halo, and is needed
+    part = envelope.shape(whole[:, 15 * HOP : short + length + halo], CUT)[:, plain.halo :][:, :length]
+    assert (part - expected[:, short : short + length]).abs().max() > 1e3 * TIE
 
 
 def test_channels_do_not_see_each_other(envelope: Envelope) -> None:

@@ -188,8 +188,9 @@ def test_figures_are_the_same_each_time(config: TrainConfig, knows: Knows) -> No
     assert first != EnvelopeTask().validate(config, net, folders)
 
 
-@pytest.mark.parametrize("change", [{"trusted_rise_db": -1.0}, {"family": "score", "trusted_rise_db": 7.0}])
-def test_what_is_trusted_is_of_an_envelope_and_not_negative(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["trusted_rise_db", "eased_db"])
+@pytest.mark.parametrize("change", [{"family": "envelope"}, {"family": "score"}])
+def test_what_is_trusted_is_of_an_envelope_and_not_negative(name: str, change: dict[str, Any]) -> None:
     stated = {
         "name": "x",
         "family": "envelope",
@@ -197,6 +198,7 @@ def test_what_is_trusted_is_of_an_envelope_and_not_negative(change: dict[str, An
         "train": ("a",),
         "valid": ("b",),
         **change,
+        name: -1.0 if change["family"] == "envelope" else 7.0,
     }
-    with pytest.raises(SettingError, match="trusted_rise_db is of an envelope, 0 or more"):
+    with pytest.raises(SettingError, match=f"{name} is of an envelope, 0 or more"):
         TrainConfig(**stated)
