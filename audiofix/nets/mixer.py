@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiofix.nets.layers import SigmaEmbedding
+from audiofix.nets.mixer_block import TAPS, MixerBlock
 
 Trunk = Callable[[Tensor, Tensor], Tensor]
-TAPS = 5  # of the depthwise filter over patches
 VECTOR = (
     32  # numbers that torch's elementwise functions take at once, two registers of AVX-512; or a half of it
 )
@@ -95,43 +95,6 @@ class MixerConfig:
             return tuple(fixed(v) for v in value) if isinstance(value, list) else value
 
         return cls(**{k: fixed(v) for k, v in values.items()})  # type: ignore[arg-type]
-
-
-class MixerBlock(nn.Module):
-    """Patches, tokens, bands: three residual mixings in one block, scaled and shifted by the noise level."""
-
-    def __init__(self, config: MixerConfig, bands: int, dilation: int) -> None:
-        super().__init__()
-        c, self.dilation = config, dilation
-        self.modulate = nn.Linear(c.sigma_width, 4 * c.features)
-        nn.init.zeros_(self.modulate.weight)
-        nn.init.zeros_(self.modulate.bias)
-        self.taps = nn.Parameter(nn.init.normal_(torch.empty(TAPS, c.features), std=TAPS**-0.5))
-        self.up, self.down = nn.Linear(c.features, 2 * c.hidden), nn.Linear(c.hidden, c.features)
-        self.gather = nn.Linear(c.features, c.band_features)
-        self.across = nn.Sequential(
-            nn.Linear(bands * c.band_features, c.band_hidden),
-            nn.SiLU(),
-            nn.Linear(c.band_hidden, bands * c.band_features),
-        )
-        self.spread = nn.Linear(c.band_features, c.features)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(batch, patch, band, feature) to the same."""
-        batch, patches, bands, features = x.shape
-        scale, shift, scale2, shift2 = self.modulate(embedding)[:, None, None].chunk(4, dim=-1)
-        inner = functional.rms_norm(x, (features,)) * (1 + scale) + shift
-        padded = functional.pad(inner, (0, 0, 0, 0, TAPS // 2 * self.dilation, TAPS // 2 * self.dilation))
-        taps = self.taps.to(inner.dtype)
-        near = padded[:, :patches] * taps[0]
-        for tap in range(1, TAPS):
-            first = tap * self.dilation
-            near = near + padded[:, first : first + patches] * taps[tap]
-        value, gate = self.up(near).chunk(2, dim=-1)
-        x = x + self.down(value * functional.silu(gate))
-        inner = functional.rms_norm(x, (features,)) * (1 + scale2) + shift2
-        across = self.across(self.gather(inner).reshape(batch, patches, -1))
-        return x + self.spread(functional.silu(across.reshape(batch, patches, bands, -1)))
 
 
 class TimeFrequencyMixer(nn.Module):
