@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -67,12 +68,12 @@ class MixerBlock(nn.Module):
         # Once for all pieces; weights that learn nothing would be converted in each of them.
         dense = [[weight.to(dtype) for weight in layer.parameters()] for layer in layers]
         result = torch.empty_like(x)
-        for first in range(0, x.shape[1], PIECE):
-            y = result[:, first : first + PIECE]
-            near = self._near(x, first, first + y.shape[1], 1 + scale, shift).to(dtype)
+        for first, last in pieces(x.shape[1]):
+            y = result[:, first:last]
+            near = self._near(x, first, last, 1 + scale, shift).to(dtype)
             value, gate = functional.linear(near, *dense[0]).chunk(2, dim=-1)
             tokens = functional.linear(functional.silu(gate).mul_(value), *dense[1])
-            torch.add(x[:, first : first + PIECE], tokens, out=y)
+            torch.add(x[:, first:last], tokens, out=y)
             inner = normalised(y, 1 + scale2, shift2).to(dtype)
             bands = functional.linear(inner, *dense[2]).flatten(2)
             bands = functional.silu(functional.linear(bands, *dense[3]), inplace=True)
@@ -94,6 +95,16 @@ class MixerBlock(nn.Module):
                 part = near[:, left - off - first : right - off - first]
                 part.addcmul_(inner[:, left - start : right - start], taps[tap])
         return near
+
+
+def pieces(patches: int) -> list[tuple[int, int]]:
+    """From where to where they go: PIECE patches, the last one up to half as many more.
+
+    None is short beside others: products of few rows, four and less in float32, go another way than those of many,
+    and would have other bits where a longer chunk has a longer piece.
+    """
+    starts = list(range(0, max(1, patches - PIECE // 2), PIECE))
+    return list(pairwise([*starts, patches]))
 
 
 def normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from audiofix.nets import mixer_block
 from audiofix.nets.mixer import MixerConfig
 from audiofix.nets.mixer_block import TAPS, MixerBlock, normalised
 
-CONFIG = MixerConfig(features=32, hidden=64, band_features=16, band_hidden=32, sigma_width=8)  # whole vectors
+CONFIG = MixerConfig(features=32, hidden=64, band_features=16, band_hidden=32, sigma_width=8)
 BANDS = 6
 
 
@@ -47,11 +47,22 @@ def test_without_gradients_it_is_the_same_but_for_rounding(
     assert not torch.equal(found, x)
 
 
-@pytest.mark.parametrize("piece", [1, 5, 16])
+@pytest.mark.parametrize("patches", [*range(1, 40), 200])
+@pytest.mark.parametrize("piece", [8, 16, 128])
+def test_pieces_are_in_order_and_none_is_short_beside_others(
+    patches: int, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixer_block, "PIECE", piece)
+    found = mixer_block.pieces(patches)
+    assert [patch for first, last in found for patch in range(first, last)] == list(range(patches))
+    assert all(piece // 2 < last - first <= 3 * piece // 2 for first, last in found) or len(found) == 1
+
+
+@pytest.mark.parametrize("piece", [8, 16, 100])
 def test_bits_do_not_depend_on_where_a_piece_begins(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    made, (x, embedding) = block(2).float(), drawn(40, batch=1)
-    x, embedding = x.float(), embedding.float()
+    torch.manual_seed(0)
+    made = MixerBlock(MixerConfig(), 44, 2)  # sizes of the shipped ones: whole vectors everywhere
+    x, embedding = torch.randn(1, 131, 44, 128), torch.randn(1, 32)
     with torch.no_grad():
         expected = made(x, embedding)
         monkeypatch.setattr(mixer_block, "PIECE", piece)
