@@ -18,8 +18,8 @@ demo: install ## separate the sample mixture with the shipped priors
 	$(BIN)/audiofix separate samples/mix.wav \
 	  --reference speech=samples/speech.wav --reference piano=samples/piano.wav --overwrite
 
-test: .venv/.installed-test ## the whole suite (PYTEST_FLAGS="-x -k name")
-	$(BIN)/pytest -q $(PYTEST_FLAGS)
+test: .venv/.installed-test ## the whole suite (PYTEST_FLAGS="-x -k name"; "-n 0" for one process)
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_FLAGS)
 
 check: .venv/.installed-test ## ruff and mypy, changing nothing
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
+from threadpoolctl import threadpool_limits
 
 from audiofix.operators.autoregression import (
     NEARBY,
@@ -179,10 +180,12 @@ def fill_along_glides(x: Signal, lost: Sequence[tuple[int, int]], orders: Sequen
     filled = np.repeat(x[None], len(orders), axis=0)
     for start, stop in lost:
         filled[:, start:stop] = 0
-    for index, (start, stop) in enumerate(lost):
-        left, right = nearby(lost, index, len(x), reach(orders))
-        fills = interpolate_along_glides(x[left:right], start - left, stop - left, orders)
-        filled[:, start:stop] = fills
+    # Of matrices with some hundred rows a second thread costs more than it gives: five times where cores are busy.
+    with threadpool_limits(1, "blas"):
+        for index, (start, stop) in enumerate(lost):
+            left, right = nearby(lost, index, len(x), reach(orders))
+            fills = interpolate_along_glides(x[left:right], start - left, stop - left, orders)
+            filled[:, start:stop] = fills
     return filled
 
 
