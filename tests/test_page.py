@@ -226,6 +226,16 @@ def test_a_song_says_plainly_who_wins():
     assert said == "By SI-SDR `audiofix fast` is better than doing nothing here. audiofix fast wins."
 
 
+def test_a_song_names_who_was_not_there():
+    record = song()
+    assert "Not installed" not in " ".join(map(str, a_song.song({"musdb-excerpt": record})))
+    names = [row["what"] for row in record["rows"] if row["what"] != "spleeter"]
+    record["settings"]["systems"] = [*names, "spleeter", "open-unmix"]
+    record["rows"] = [row for row in record["rows"] if row["what"] != "spleeter"]
+    said = " ".join(map(str, a_song.song({"musdb-excerpt": record})))
+    assert "Not installed where this was measured: Spleeter, 2 stems, open-unmix." in said
+
+
 def test_a_failure_is_no_record_of_a_song():
     done = {"track": "A - B", "audio_seconds": 2.0, "system": "mixture", "oracle": False, "seconds": 1.0}
     row = {**done, "scores": {"vocals": {"si_sdr": 1.23456, "sdr": 2.0}}}

@@ -42,6 +42,13 @@ def verdict(record: Record, sources: list[str]) -> str:
     return " ".join(found)
 
 
+def missing(record: Record) -> str:
+    """Who was asked for and is not among the rows, in a sentence; empty where all are."""
+    there = {row["what"] for row in record["rows"]}
+    absent = [CALLED.get(what, what) for what in record["settings"]["systems"] if what not in there]
+    return f"Not installed where this was measured: {', '.join(absent)}. " if absent else ""
+
+
 def song(files: Files) -> Iterator[Block]:
     """The section on an excerpt of MUSDB18, empty where it was not measured."""
     for name, record in files.items():
@@ -56,8 +63,9 @@ def song(files: Files) -> Iterator[Block]:
         header = [f"{label} {source}" for label in ("SI-SDR", "SDR") for source in sources]
         yield markdown(("", *header, "s per s of audio"), song_rows(record, sources))
         yield (
-            "SDR: BSS Eval v4, median over seconds; unlike SI-SDR it counts a wrong gain too, and the mixture is "
-            "far too loud for vocals. Seconds are without loading. One excerpt says nothing of how sure this is."
+            f"{missing(record)}SDR: BSS Eval v4, median over seconds; unlike SI-SDR it counts a wrong gain too, "
+            "and the mixture is far too loud for vocals. Seconds are without loading. One excerpt says nothing of "
+            "how sure this is."
         )
         command_line = command("musdb_excerpt", record["settings"])
         cores = f"{record['cores']} core{'s' * (record['cores'] != 1)}"
