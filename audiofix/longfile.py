@@ -18,8 +18,8 @@ from audiofix.drawing import Place, draw_all
 from audiofix.errors import SettingError
 from audiofix.progress import Progress
 from audiofix.reporting import describe, judge, settings_of
-from audiofix.runtime.ranks import UNIT, pieces
-from audiofix.runtime.stores import Store, on_disk
+from audiofix.runtime.ranks import UNIT, Ranks, pieces
+from audiofix.runtime.stores import Store, in_memory, on_disk
 from audiofix.setup import SHORTER, Setup, prepare
 from audiofix.types import Audio
 
@@ -91,12 +91,11 @@ def separate_file(
         blend=blend,
         init=False,
     )
+    likeness, remarks = judge_together(setup, sources, low, length, drawn.ground.ranks)
     if not drawn.ground.ranks.first:
         return LongSeparation(audio, tuple(sources), None, {})
-    judged = min(length, JUDGED * setup.sample_rate)
-    excerpt = low.read((length - judged) // 2, (length - judged) // 2 + judged)
     report = describe(setup, audio, settings=settings, seconds=0.0, gain=gain)
-    report["likeness"], remarks = judge(setup, sources, excerpt)
+    report["likeness"] = likeness
     report["notes"] += remarks
     report["section_seconds"] = section / setup.sample_rate
     report["resumed"] = None if drawn.resumed is None else [drawn.resumed.draw, drawn.resumed.done]
@@ -105,6 +104,26 @@ def separate_file(
     report["seconds"] = time.monotonic() - began
     report["seconds_per_audio_second"] = report["seconds"] / audio.seconds
     return LongSeparation(audio, tuple(sources), stems, report)
+
+
+def judge_together(
+    setup: Setup, sources: Sequence[str], low: Store, length: int, ranks: Ranks
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """As `judge` of the middle JUDGED s of what the first process holds; each has every `size`-th source."""
+    judged = min(length, JUDGED * setup.sample_rate)
+    first, lead = (length - judged) // 2, low.read(0, 0).shape[:2]
+    heard = in_memory((lead[0], lead[1]), 0, judged)
+    if ranks.first:
+        heard.write(0, low.read(first, first + judged))
+    ranks.gather([[(0, judged)]], heard)
+    mine = range(ranks.rank, len(sources), ranks.size)
+    verdicts: dict[int, tuple[dict[str, dict[str, float]], list[str]]] = {}
+    for told in ranks.told({index: judge(setup, sources, heard.read(0, judged), [index]) for index in mine}):
+        verdicts |= told
+    found: dict[str, dict[str, float]] = {}
+    for index in range(len(sources)):
+        found |= verdicts[index][0]
+    return found, [remark for index in range(len(sources)) for remark in verdicts[index][1]]
 
 
 def load(path: Path, audio: Audio, rate: int, target: float, mixture: Store) -> float:

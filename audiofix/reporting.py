@@ -74,18 +74,20 @@ def settings_of(setup: Setup, **given: Any) -> dict[str, Any]:
 
 
 def judge(
-    setup: Setup, sources: Sequence[str], stems: Tensor
+    setup: Setup, sources: Sequence[str], stems: Tensor, which: Sequence[int] | None = None
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Whether stems (channel, source, time), at the priors' rate and level, are like what the priors know.
 
     Returns for each stem that could be judged its likeness and the least of the prior's held-out material, bits
     a sample, and a remark for each that is below. The judges are priors that know a density and whose card has the
     figure; stems that are too short or silent are not judged, nor is anything where no chain was run: a judge
-    costs more than a separator.
+    costs more than a separator. `which`: the stems to judge, by number; None: all.
     """
     found: dict[str, dict[str, float]] = {}
     remarks: list[str] = []
     for index, (source, kind) in enumerate(zip(sources, kinds_of(sources), strict=True)):
+        if which is not None and index not in which:
+            continue
         critic, stem = choose_critic(kind, LEAST), stems[:, index].mean(dim=0)
         loud = stem.shape[-1] >= BLOCK and float(stem.square().mean()) ** 0.5 >= SILENT
         if setup.schedule is None or critic is None or not loud or critic[0].sample_rate != setup.sample_rate:

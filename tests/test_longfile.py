@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +14,15 @@ import torch
 from torch import Tensor
 
 import audiofix
+from audiofix import longfile
 from audiofix.audio.files import read_audio
 from audiofix.audio.resample import resample
 from audiofix.audio.streaming import blocks, outline, resampled
 from audiofix.errors import InputError, SettingError
 from audiofix.longfile import HELD, LOADED, fitted, separate_file
 from audiofix.runtime import ranks
+from audiofix.runtime.ranks import Ranks
+from audiofix.runtime.stores import in_memory
 from audiofix.setup import SHORTER, prepare
 
 SMALL = "audiofix.longfile.fitted"
@@ -117,3 +123,62 @@ def test_level(tmp_path: Path) -> Tensor | None:
     gain = load(path, outline(path), 16000, 0.1, store)
     assert gain == working_level(whole, 16000)
     assert torch.equal(store.read(0, store.stop)[:, 0], whole * gain)
+
+
+class Told(Exception):
+    """What a process says to the others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alone(Ranks):
+    """One of three processes, which never meet: it is given what the others say, or leaves with what it says."""
+
+    heard: Tensor | None = None
+    others: tuple[Any, ...] | None = None
+
+    def gather(self, groups: Any, into: Any) -> None:
+        assert groups == [[(0, into.stop)]]
+        if not self.first:
+            into.write(0, self.heard)
+
+    def told(self, value: Any) -> list[Any]:
+        if self.others is None:
+            raise Told(value)
+        return [value, *self.others]
+
+
+def test_processes_judge_a_source_each_and_say_what_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources, rate = ["a", "b", "c", "d"], 100
+    asked: list[int] = []
+
+    def judged(_setup: Any, names: list[str], stems: Tensor, which: list[int]) -> Any:
+        (index,) = which
+        asked.append(index)
+        bits = {names[index]: {"bits": float(stems[:, index].mean())}} if index != 2 else {}
+        return bits, [f"{names[index]} is odd"] if index % 2 else []
+
+    monkeypatch.setattr(longfile, "judge", judged)
+    setup: Any = SimpleNamespace(sample_rate=rate)
+    length = (longfile.JUDGED + 7) * rate
+    low = in_memory((1, 4), 0, length)
+    low.write(0, torch.arange(4.0)[None, :, None] + torch.linspace(0, 1, length))
+    empty = in_memory((1, 4), 0, 0)
+    expected = longfile.judge_together(setup, sources, low, length, Ranks())
+    assert (list(expected[0]), expected[1], asked) == (
+        ["a", "b", "d"],
+        ["b is odd", "d is odd"],
+        [0, 1, 2, 3],
+    )
+    first = (length - longfile.JUDGED * rate) // 2
+    middle = low.read(first, first + longfile.JUDGED * rate)
+    assert expected[0]["b"]["bits"] == float(middle[:, 1].mean())
+    said = []
+    for rank in (1, 2):
+        with pytest.raises(Told) as left:
+            longfile.judge_together(setup, sources, empty, length, Alone(rank, 3, middle))
+        said.append(left.value.args[0])
+    asked.clear()
+    found = longfile.judge_together(setup, sources, low, length, Alone(0, 3, None, tuple(said)))
+    assert asked == [0, 3]
+    assert found == expected
+    assert list(found[0]) == list(expected[0])

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
@@ -20,7 +21,7 @@ from audiofix.runtime.stores import Store
 UNIT = 3 * (1 << 14)
 PIECE = 20 * UNIT  # samples that travel at once when results are collected
 
-
+T = TypeVar("T")
 Stretch = tuple[int, int]  # samples [start, stop) of a file that are a process's
 
 
@@ -99,6 +100,15 @@ class Ranks:
         with telling_lost_ranks():
             distributed.broadcast(told, 0)
         return int(told)
+
+    def told(self, value: T) -> list[T]:
+        """What each process says, in the order of ranks; it must survive pickling."""
+        if self.size == 1:
+            return [value]
+        found: list[T | None] = [None] * self.size
+        with telling_lost_ranks():
+            distributed.all_gather_object(found, value)
+        return cast("list[T]", found)
 
     def shared(self, spans: Sequence[Stretch], work: Callable[[int], Tensor], into: Store) -> None:
         """Fill spans of a store: each process works out every `size`-th of them, and gets those of the others.

@@ -125,8 +125,10 @@ def test_a_run_that_is_killed_goes_on_with_another_number_of_processes(
     assert reached["done"] > 0
     run(separate(mixture, "killed", "--resume", "--devices", "cpu:2"))
     assert hashes("killed") == alone
+    unbroken = json.loads(Path("alone", "mix", "report.json").read_text())
     report = json.loads(Path("killed", "mix", "report.json").read_text())
     assert report["resumed"] == [0, reached["done"]]
+    assert report["likeness"] == unbroken["likeness"]
     assert not saved("killed")
 
 
