@@ -79,46 +79,48 @@ def at_once(command: list[str], folder: Path) -> float:
     return max(float(report["seconds"]) for report in reports)
 
 
-def ranks(seconds: list[float], quality: str) -> list[dict[str, object]]:
-    """One process on one core, two on two, and two on two that share nothing: seconds of work, and their ratios.
+def compared(length: float, quality: str) -> dict[str, object]:
+    """One process on one core, two on two, and two on two that share nothing, in turn: seconds of work."""
+    with tempfile.TemporaryDirectory() as folder:
+        mix = recording(Path(folder, "mix.wav"), length, 16000, 1)
+        line = ["separate", str(mix), "--quality", quality, "--save-every", "1e9"]
+        found: dict[int, dict[str, float]] = {}
+        for count in (1, 2):
+            out = Path(folder, f"out{count}")
+            # The cores are the machine's: one is taken off for the single process.
+            cores = ["--devices", f"cpu:{count}"] if count > 1 else ["--devices", "cpu"]
+            before = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, set(sorted(before)[:count]))
+            try:
+                found[count] = measured([*line, "-o", str(out), *cores], threads=1)
+            finally:
+                os.sched_setaffinity(0, before)
+            report = json.loads((out / "mix" / "report.json").read_text(encoding="utf-8"))
+            found[count]["work"] = report["seconds"]
+        apart = at_once(line, Path(folder, "apart"))
+        return {
+            "seconds_1": round(found[1]["work"], 2),
+            "seconds_2": round(found[2]["work"], 2),
+            "efficiency": round(found[1]["work"] / (2 * found[2]["work"]), 3),
+            "machine": round(found[1]["work"] / apart, 3),
+            "cpu_seconds_1": round(found[1]["cpu_seconds"], 1),
+            "cpu_seconds_2": round(found[2]["cpu_seconds"], 1),
+            "with_loading": round(found[1]["seconds"] / (2 * found[2]["seconds"]), 3),
+            "same_files": files(Path(folder, "out1")) == files(Path(folder, "out2")),
+        }
+
+
+def ranks(seconds: list[float], quality: str, repeats: int) -> list[dict[str, object]]:
+    """For each length the median run by its efficiency, and what every run had.
 
     `machine`: what the cores leave each other of their speed, which no division of the work can mend.
     """
     rows: list[dict[str, object]] = []
     for length in seconds:
-        with tempfile.TemporaryDirectory() as folder:
-            mix = recording(Path(folder, "mix.wav"), length, 16000, 1)
-            found = {}
-            for count in (1, 2):
-                out = Path(folder, f"out{count}")
-                line = ["separate", str(mix), "--quality", quality, "--save-every", "1e9"]
-                command = [*line, "-o", str(out)]
-                # The cores are the machine's: one is taken off for the single process.
-                cores = ["--devices", f"cpu:{count}"] if count > 1 else ["--devices", "cpu"]
-                before = os.sched_getaffinity(0)
-                os.sched_setaffinity(0, set(sorted(before)[:count]))
-                try:
-                    spent = measured([*command, *cores], threads=1)
-                finally:
-                    os.sched_setaffinity(0, before)
-                found[count], found[count, "cpu"] = spent["seconds"], spent["cpu_seconds"]
-                report = json.loads((out / "mix" / "report.json").read_text(encoding="utf-8"))
-                found[count, "work"] = report["seconds"]
-            apart = at_once(line, Path(folder, "apart"))
-            same = files(Path(folder, "out1")) == files(Path(folder, "out2"))
-        rows.append(
-            {
-                "audio_seconds": length,
-                "seconds_1": round(found[1, "work"], 2),
-                "seconds_2": round(found[2, "work"], 2),
-                "efficiency": round(found[1, "work"] / (2 * found[2, "work"]), 3),
-                "machine": round(found[1, "work"] / apart, 3),
-                "cpu_seconds_1": round(found[1, "cpu"], 1),
-                "cpu_seconds_2": round(found[2, "cpu"], 1),
-                "with_loading": round(found[1] / (2 * found[2]), 3),
-                "same_files": same,
-            }
-        )
+        runs = [compared(length, quality) for _ in range(repeats)]
+        middle = sorted(runs, key=lambda run: float(str(run["efficiency"])))[(repeats - 1) // 2]
+        every = {name: [run[name] for run in runs] for name in ("efficiency", "machine")}
+        rows.append({"audio_seconds": length, **middle, "runs": every})
         print(rows[-1], flush=True)
     return rows
 
@@ -182,6 +184,7 @@ def main() -> None:
     parser.add_argument("what", choices=["ranks", "memory", "model"])
     parser.add_argument("--seconds", type=float, nargs="+")
     parser.add_argument("--quality", default="balanced")
+    parser.add_argument("--repeats", type=int, default=3, help="of `ranks`: the median is kept, all are listed")
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--levels", default="2", help="of the chain whose memory is measured")
     parser.add_argument("--command", help="whose memory is measured, in one word: 'denoise --noise-db -40'")
@@ -194,7 +197,7 @@ def main() -> None:
         return
     OUT.mkdir(exist_ok=True)
     if options.what == "ranks":
-        rows = ranks(options.seconds or [15, 30, 60], options.quality)
+        rows = ranks(options.seconds or [15, 30, 60], options.quality, options.repeats)
     else:
         levels = ["--levels", options.levels] if options.quality != "fast" else []
         words = shlex.split(options.command or shlex.join(["separate", *levels]))
