@@ -184,7 +184,9 @@ def main() -> None:
     parser.add_argument("what", choices=["ranks", "memory", "model"])
     parser.add_argument("--seconds", type=float, nargs="+")
     parser.add_argument("--quality", default="balanced")
-    parser.add_argument("--repeats", type=int, default=3, help="of `ranks`: the median is kept, all are listed")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="of `ranks`: the median is kept, all are listed"
+    )
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--levels", default="2", help="of the chain whose memory is measured")
     parser.add_argument("--command", help="whose memory is measured, in one word: 'denoise --noise-db -40'")
