@@ -64,7 +64,7 @@ def settings_of(setup: Setup, **given: Any) -> dict[str, Any]:
     return {
         **given,
         "quality": setup.quality,
-        "views": setup.choice.views,
+        "views": [str(speed) for speed in setup.choice.views],
         "condition": setup.shown is not None,
         "sampler": setup.sampler if schedule else None,
         "levels": len(schedule.sigmas) if schedule else None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -13,8 +15,10 @@ from audiofix.errors import SettingError
 from audiofix.numerics.rng import noise_source
 from audiofix.numerics.schedule import Schedule, geometric_sigmas, levels_within
 from audiofix.numerics.tweedie import denoised_from_score
+from audiofix.numerics.windows import Chunk
 from audiofix.operators.base import Measurement, Restorable
 from audiofix.operators.mixture import Mixture
+from audiofix.operators.speeds import at_speed, reach
 from audiofix.posterior import ScoreFn, guided_score
 from audiofix.samplers.base import Info, State, drive
 from audiofix.samplers.consistent import consistent_annealing, fresh_noise
@@ -59,8 +63,8 @@ SAMPLERS = {
 class Quality:
     """What a preset does: begin with a separator's one call or not, then follow whose score, over which ladder.
 
-    `follow`: "separator", "prior" or nothing more. Levels and sigmas of None are the sampler's own. `views`: how
-    many shifted and inverted views of the mixture the estimate is the mean over; `blend`: its share in the stems,
+    `follow`: "separator", "prior" or nothing more. Levels and sigmas of None are the sampler's own. `views`: the
+    speeds of the views of the mixture that the estimate is the mean over; `blend`: its share in the stems,
     the rest being the mean of the draws. Two estimators err in different ways, and their mean errs less.
     """
 
@@ -71,16 +75,20 @@ class Quality:
     sigma_high: float | None = None
     sigma_low: float | None = None
     draws: int = 1
-    views: int = 1
+    views: tuple[Fraction, ...] = (Fraction(1),)
     blend: float = 0.0
     family: str | None = None  # of priors; None: the best measured
 
 
+TWO = (Fraction(31, 32), Fraction(33, 32))
+FOUR = (Fraction(15, 16), Fraction(31, 32), Fraction(33, 32), Fraction(17, 16))
 QUALITIES = {
     # Measured on held-out mixtures: models/recipes/EXPERIMENTS.md.
-    "fast": Quality(True, None, "consistent", views=2),
-    "balanced": Quality(True, "prior", "consistent", 16, 0.1, 0.015, views=4, blend=0.65),
-    "best": Quality(True, "prior", "consistent", 32, 0.1, 0.015, draws=3, views=8, blend=0.6),
+    "fast": Quality(True, None, "consistent", views=TWO),
+    "balanced": Quality(True, "prior", "consistent", 16, 0.1, 0.015, views=FOUR, blend=0.85),
+    "best": Quality(
+        True, "prior", "consistent", 32, 0.1, 0.015, draws=3, views=(*FOUR, Fraction(1)), blend=0.6
+    ),
     "pnf": Quality(False, "prior", "langevin", family="wavenet"),
 }
 # From the mixture with priors alone, where no separator knows the sources.
@@ -171,20 +179,44 @@ def mean_of_draws(draws: Sequence[Tensor], estimate: Tensor | None = None, blend
     return mean if estimate is None or blend == 0 else blend * estimate + (1 - blend) * mean
 
 
-def mean_over_views(separate: Callable[[Tensor], Tensor], mixture: Tensor, views: int, period: int) -> Tensor:
-    """Mean of what a separator says of shifted and, every other time, inverted copies of a mixture.
+def mean_over_views(
+    separate: Callable[[Tensor, Chunk], Tensor],
+    mixture: Tensor,
+    speeds: Sequence[Fraction],
+    period: int,
+    part: Chunk | None = None,
+) -> Tensor:
+    """Mean of what a separator says of a mixture played at several speeds and, every other time, inverted.
 
-    separate: (batch, time) to (batch, source, time). A network with frames of `period` samples answers a little
-    differently for each place of the frames and each polarity; the truth does not, so the mean errs less.
+    separate: of a view (batch, time), which holds samples [left, right) of the played file, (batch, source, time),
+    of which [start, stop) is wanted. A separator errs differently where all frequencies and times lie elsewhere,
+    and the truth is the same, so the mean errs less; the last projection makes the sum exact. `part`: samples
+    [left, right) of the file are what `mixture` holds, [start, stop) is wanted; None: it is the file, all is. The
+    views begin at multiples of `period` samples, the network's frames, as those of the whole file do.
+    Returns (batch, source, time).
     """
-    total: Tensor | None = None
-    for view in range(views):
-        shift, sign = view * period // views, 1 - 2 * (view % 2)
-        found = sign * separate(sign * functional.pad(mixture, (shift, 0)))[..., shift:]
-        total = found if total is None else total + found
-    if total is None:
+    if not speeds:
         raise ValueError("at least one view is needed")
-    return total / views
+    time, total = mixture.shape[-1], torch.zeros(())
+    part = part or Chunk(0, time, 0, time)
+    for number, speed in enumerate(speeds):
+        sign = 1 - 2 * (number % 2)
+        # Both the part and its view begin at a frame here; what is added in front lies beyond what matters.
+        early = part.left % (speed.denominator * period)
+        left = int((part.left - early) * speed)
+        view = at_speed(functional.pad(mixture, (early, 0)), speed)
+        around = reach(1 / speed)
+        first = max(0, math.floor(part.start * speed) - around - left)
+        last = min(view.shape[-1], math.ceil(part.stop * speed) + around - left)
+        there = Chunk(left + first, left + last, left, left + view.shape[-1])
+        found = at_speed(sign * separate(sign * view, there), 1 / speed)
+        total = total + found[..., early : early + time]
+    return Mixture().project(total / len(speeds), mixture[:, None])
+
+
+def wider(halo: int, speeds: Sequence[Fraction]) -> int:
+    """Samples of a file on each side that the mean over views depends on, where a network looks `halo` far."""
+    return max(math.ceil((halo + reach(1 / speed)) / speed) + reach(speed) for speed in speeds)
 
 
 def lay_out(

@@ -32,6 +32,7 @@ from audiofix.separation import (
     lay_out,
     mean_over_views,
     wanted_range,
+    wider,
 )
 
 # Samples in one network call: parts of a file begin at multiples of UNIT too, and chunks are HALOS halos long at
@@ -76,7 +77,7 @@ class Setup:
 
     def calls_per_source(self, draws: int) -> int:
         """Calls that work on one source: those of the estimate, then each draw's chain and last denoising step."""
-        estimate = self.choice.views * (self.posterior is not None and self.choice.estimate)
+        estimate = len(self.choice.views) * (self.posterior is not None and self.choice.estimate)
         return estimate + (self.shown is not None) + draws * self._chain_calls
 
     def network_calls(self, draws: int) -> int:
@@ -118,9 +119,7 @@ class Setup:
     def wide_halo(self) -> int | None:
         """Samples on each side that an estimate of any separator depends on; None: the whole file."""
         asked = [one for one in (self.posterior, self.shown) if one is not None]
-        known = [
-            one.halo + one.grid for one in asked if one.halo is not None
-        ]  # views are shifted within the grid
+        known = [wider(one.halo, self.choice.views) for one in asked if one.halo is not None]
         return max(known, default=0) if len(known) == len(asked) else None
 
     @property
@@ -146,13 +145,11 @@ class Setup:
             return None
         posterior = self.posterior
 
-        def separate(view: Tensor) -> Tensor:
+        def separate(view: Tensor, there: Chunk) -> Tensor:
             blank = view.new_zeros(len(view), sources, view.shape[1])
-            shift = view.shape[1] - mixture.shape[1]
-            there = replace(part, stop=part.stop + shift, right=part.right + shift) if part else None
             return self._wide.jointly(posterior, view, there)(blank, math.inf)
 
-        return mean_over_views(separate, mixture, self.choice.views, posterior.grid)
+        return mean_over_views(separate, mixture, self.choice.views, posterior.grid, part)
 
     @property
     def hints(self) -> bool:

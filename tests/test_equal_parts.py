@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ SCHEDULE = Schedule(geometric_sigmas(0.1, 0.015, 2), 1, 1.0)
 
 def setup_of(priors: Sequence[Any], posterior: Any, sampler: str = "consistent", chunk: int = CHUNK) -> Setup:
     schedule = replace(SCHEDULE, step_scale=0.2 if sampler == "heun" else 1.0)
-    choice = replace(QUALITIES["balanced"], views=2)
+    choice = replace(QUALITIES["balanced"], views=(Fraction(31, 32), Fraction(33, 32)))
     executor = Executor(CPU, chunk, HALOS)
     return Setup("balanced", choice, (), tuple(priors), posterior, executor, schedule, sampler, bf16=False)
 
@@ -110,8 +111,7 @@ def counted(seconds: int, ranks: int, *, anywhere: bool = True) -> list[tuple[in
         assert sorted(prior.seen) == sorted(other.seen)
         scores, views = len(SCHEDULE.sigmas) + 1, 2
         assert sum(prior.seen) % scores == 0
-        # The second view is shifted by half a cell of the grid.
-        return sum(prior.seen) // scores, (sum(separator.seen) - GRID // 2) // views
+        return sum(prior.seen) // scores, sum(separator.seen) // views
 
     return by_processes(ranks, work)
 
@@ -119,9 +119,10 @@ def counted(seconds: int, ranks: int, *, anywhere: bool = True) -> list[tuple[in
 @pytest.mark.parametrize(
     ("seconds", "ranks", "prior", "view"),
     [
-        # Half a file each, in one chunk, with the halo where they meet; alone the same two chunks.
+        # Half a file each, in one chunk, with the halo where they meet; alone the same two chunks. A view's cells
+        # are other ones than the file's, and the low-pass of its speed looks a little further.
         (30, 1, [480_000 + 2 * HALO], [480_000 + 2 * HALO]),
-        (30, 2, [240_128 + HALO, 239_872 + HALO], [240_128 + HALO + GRID // 4, 239_872 + HALO]),
+        (30, 2, [240_128 + HALO, 239_872 + HALO], [240_128 + HALO + 122, 239_872 + HALO + 256]),
         # Alone three chunks, which meet at two places; with two processes, four at three.
         (45, 1, [720_000 + 4 * HALO], [720_000 + 2 * HALO]),
         # Four chunks alone and two each.
@@ -134,7 +135,7 @@ def counted(seconds: int, ranks: int, *, anywhere: bool = True) -> list[tuple[in
 def test_samples_through_the_networks(
     seconds: int, ranks: int, prior: list[int], view: list[int] | None
 ) -> None:
-    """For a score of a source by its prior, and for one of the separator's views, which a cell is shifted in."""
+    """For a score of a source by its prior, and for a view of the separator's, slower and faster ones' mean."""
     found = counted(seconds, ranks)
     assert [own for own, _ in found] == prior
     assert view is None or [other for _, other in found] == view
@@ -143,7 +144,7 @@ def test_samples_through_the_networks(
 def test_processes_share_the_work() -> None:
     """Samples alone, over those of the slowest of two processes twice: what sharing costs, machine left aside."""
     # Priors, then the separator, whose chunks are longer: a process too many cuts costs a halo on each side.
-    for seconds, *least in ((30, 0.999, 0.999), (45, 0.92, 0.999), (60, 0.999, 0.93), (90, 0.95, 0.95)):
+    for seconds, *least in ((30, 0.999, 0.998), (45, 0.92, 0.998), (60, 0.999, 0.93), (90, 0.95, 0.95)):
         (alone,), both = counted(seconds, 1), counted(seconds, 2)
         for kind in range(2):
             assert alone[kind] / (2 * max(one[kind] for one in both)) > least[kind]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from audiofix.audio.loudness import working_level
 from audiofix.errors import ModelError, SettingError
 from audiofix.hub.registry import load_prior
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
+from audiofix.operators.speeds import at_speed
 from audiofix.posterior import ScoreFn, amortised_score, prior_score
 from audiofix.priors.score_network import MixturePosterior
 from audiofix.priors.wavenet import WaveNetPrior
@@ -25,6 +28,7 @@ from audiofix.types import Audio
 RATE = 16000
 SHORT = {"balanced": {"levels": 4}, "best": {"levels": 3}, "pnf": {"levels": 2, "steps": 3}}
 CHAINS = [name for name, quality in QUALITIES.items() if quality.estimate and quality.follow]
+THREE = (Fraction(1), Fraction(7, 8), Fraction(5, 4))
 NO_SEPARATOR = "no separator for speech, piano was used: the chain began at the mixture"
 
 
@@ -59,14 +63,17 @@ class ByHand:
         self.y = mixture().samples * self.gain
         self.sigmas = tuple(result.report["schedule"]["sigmas"])
 
-    def estimate(self, views: int = 1) -> Tensor:
-        """The separator's calls on shifted and inverted views, at the working level: their mean."""
+    def estimate(self, views: Sequence[Fraction] = (Fraction(1),)) -> Tensor:
+        """The separator's calls on played and inverted views, at the working level: their mean, adding up."""
         found = []
-        for view in range(views):
-            shift, sign = view * self.posterior.grid // views, (1, -1)[view % 2]
-            late = torch.cat([torch.zeros(1, shift), sign * self.y], dim=1)
-            found.append(sign * self.posterior.denoise(torch.zeros(1, 2, 1600 + shift), late, math.inf))
-        return torch.stack([one[..., one.shape[-1] - 1600 :] for one in found]).mean(dim=0)
+        for view, speed in enumerate(views):
+            sign = (1, -1)[view % 2]
+            played = sign * at_speed(self.y, speed)
+            blank = torch.zeros(1, 2, played.shape[1])
+            said = sign * self.posterior.denoise(blank, played, math.inf)
+            found.append(at_speed(said, 1 / speed)[..., :1600])
+        mean = torch.stack(found).mean(dim=0)
+        return mean + (self.y - mean.sum(dim=1))[:, None] / 2
 
     def separator_score(self) -> ScoreFn:
         return amortised_score(lambda x, sigma: self.posterior.denoise(x, self.y, sigma))
@@ -120,8 +127,8 @@ def follow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 def test_fast_is_the_separators_own_estimate() -> None:
     result = separate("fast")
     hand = ByHand(result)
-    assert (stacked(result) - hand.estimate(2) / hand.gain).abs().max() < ROUNDING
-    assert (hand.estimate(2) - hand.estimate()).abs().max() > 1e-3  # the views differ
+    assert (stacked(result) - hand.estimate(QUALITIES["fast"].views) / hand.gain).abs().max() < ROUNDING
+    assert (hand.estimate(QUALITIES["fast"].views) - hand.estimate()).abs().max() > 1e-3  # the views differ
     assert (stacked(result)[:, 0] - mixture().samples / 2).abs().max() > 0.01  # it does something
     assert names(result) == ["tiny-separator"]
     assert result.report["schedule"] == {
@@ -312,11 +319,11 @@ def test_network_calls_are_counted_as_they_are_made(follow: str, monkeypatch: py
 
 @pytest.mark.usefixtures("tiny_separator")
 def test_stems_are_a_blend_of_estimate_and_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    quality = Quality(True, "prior", "consistent", 3, 0.25, 0.05, draws=2, views=3, blend=0.25)
+    quality = Quality(True, "prior", "consistent", 3, 0.25, 0.05, draws=2, views=THREE, blend=0.25)
     monkeypatch.setitem(QUALITIES, "tried", quality)
     result = separate("tried")
     hand = ByHand(result)
-    estimate = hand.estimate(3)
+    estimate = hand.estimate(THREE)
     draws = [hand.chain(hand.prior_score(), estimate, draw) for draw in range(2)]
     for made, expected in zip(result.draws, draws, strict=True):
         made_stack = torch.stack([audio.samples for audio in made.values()], dim=1)
