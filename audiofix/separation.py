@@ -27,6 +27,7 @@ from audiofix.samplers.langevin import annealed_langevin
 from audiofix.samplers.predictor_corrector import predictor_corrector, score_calls
 
 Callback = Callable[[State, Info], None]
+Speeds = Sequence[Fraction]
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def mean_of_draws(draws: Sequence[Tensor], estimate: Tensor | None = None, blend
 def mean_over_views(
     separate: Callable[[Tensor, Chunk], Tensor],
     mixture: Tensor,
-    speeds: Sequence[Fraction],
+    speeds: Speeds,
     period: int,
     part: Chunk | None = None,
 ) -> Tensor:
@@ -214,7 +215,7 @@ def mean_over_views(
     return Mixture().project(total / len(speeds), mixture[:, None])
 
 
-def wider(halo: int, speeds: Sequence[Fraction]) -> int:
+def wider(halo: int, speeds: Speeds) -> int:
     """Samples of a file on each side that the mean over views depends on, where a network looks `halo` far."""
     return max(math.ceil((halo + reach(1 / speed)) / speed) + reach(speed) for speed in speeds)
 

@@ -27,8 +27,10 @@ from audiofix.runtime.ranks import UNIT
 from audiofix.separation import (
     QUALITIES,
     SAMPLERS,
+    TWO,
     WITHOUT_SEPARATOR,
     Quality,
+    Speeds,
     lay_out,
     mean_over_views,
     wanted_range,
@@ -78,7 +80,7 @@ class Setup:
     def calls_per_source(self, draws: int) -> int:
         """Calls that work on one source: those of the estimate, then each draw's chain and last denoising step."""
         estimate = len(self.choice.views) * (self.posterior is not None and self.choice.estimate)
-        return estimate + (self.shown is not None) + draws * self._chain_calls
+        return estimate + len(TWO) * (self.shown is not None) + draws * self._chain_calls
 
     def network_calls(self, draws: int) -> int:
         """Calls of networks of any kind; a separator works on all sources at once, a prior on its own."""
@@ -119,14 +121,13 @@ class Setup:
     def wide_halo(self) -> int | None:
         """Samples on each side that an estimate of any separator depends on; None: the whole file."""
         asked = [one for one in (self.posterior, self.shown) if one is not None]
-        known = [wider(one.halo, self.choice.views) for one in asked if one.halo is not None]
+        known = [wider(one.halo, (*self.choice.views, *TWO)) for one in asked if one.halo is not None]
         return max(known, default=0) if len(known) == len(asked) else None
 
     @property
     def grid(self) -> int:
         """Parts of a file must start at multiples of this many samples."""
-        asked: list[Prior | Posterior] = [*self.priors]
-        asked += [one for one in (self.posterior, self.shown) if one is not None]
+        asked = [one for one in (*self.priors, self.posterior, self.shown) if one is not None]
         return math.lcm(*(one.grid for one in asked))
 
     @property
@@ -143,13 +144,16 @@ class Setup:
         """
         if self.posterior is None or not self.choice.estimate:
             return None
-        posterior = self.posterior
+        return self._told(self.posterior, mixture, sources, self.choice.views, part)
 
+    def _told(
+        self, separator: Posterior, mixture: Tensor, sources: int, speeds: Speeds, part: Chunk | None
+    ) -> Tensor:
         def separate(view: Tensor, there: Chunk) -> Tensor:
             blank = view.new_zeros(len(view), sources, view.shape[1])
-            return self._wide.jointly(posterior, view, there)(blank, math.inf)
+            return self._wide.jointly(separator, view, there)(blank, math.inf)
 
-        return mean_over_views(separate, mixture, self.choice.views, posterior.grid, part)
+        return mean_over_views(separate, mixture, speeds, separator.grid, part)
 
     @property
     def hints(self) -> bool:
@@ -157,11 +161,10 @@ class Setup:
         return self.shown is not None and bool(self.priors)
 
     def hint(self, mixture: Tensor, part: Chunk | None = None) -> Tensor | None:
-        """What priors are shown beside the mixture: one call of the separator, as in training; None if nothing."""
+        """What priors are shown beside the mixture: the separator's answer, a better one than in training."""
         if self.shown is None or not self.hints:
             return None
-        blank = mixture.new_zeros(len(mixture), len(self.priors), mixture.shape[1])
-        return self._wide.jointly(self.shown, mixture, part)(blank, math.inf)
+        return self._told(self.shown, mixture, len(self.priors), TWO, part)
 
     def score(self, mixture: Tensor, hint: Tensor | None = None, part: Chunk | None = None) -> ScoreFn:
         """Chunked score of (batch, source, time) that the chain follows; `hint` is what `hint` gave."""
