@@ -196,23 +196,24 @@ def mean_over_views(
     views begin at multiples of `period` samples, the network's frames, as those of the whole file do.
     Returns (batch, source, time).
     """
-    if not speeds:
-        raise ValueError("at least one view is needed")
-    time, total = mixture.shape[-1], torch.zeros(())
+    time, total = mixture.shape[-1], None
     part = part or Chunk(0, time, 0, time)
     for number, speed in enumerate(speeds):
         sign = 1 - 2 * (number % 2)
         # Both the part and its view begin at a frame here; what is added in front lies beyond what matters.
         early = part.left % (speed.denominator * period)
         left = int((part.left - early) * speed)
-        view = at_speed(functional.pad(mixture, (early, 0)), speed)
+        view = at_speed(sign * functional.pad(mixture, (early, 0)), speed)
         around = reach(1 / speed)
         first = max(0, math.floor(part.start * speed) - around - left)
         last = min(view.shape[-1], math.ceil(part.stop * speed) + around - left)
-        there = Chunk(left + first, left + last, left, left + view.shape[-1])
-        found = at_speed(sign * separate(sign * view, there), 1 / speed)
-        total = total + found[..., early : early + time]
-    return Mixture().project(total / len(speeds), mixture[:, None])
+        found = separate(view, Chunk(left + first, left + last, left, left + view.shape[-1]))
+        del view  # a long file's is large
+        found = at_speed(found, 1 / speed)[..., early : early + time]
+        total = sign * found if total is None else total.add_(found, alpha=sign)
+    if total is None:
+        raise ValueError("at least one view is needed")
+    return Mixture().project(total.div_(len(speeds)), mixture[:, None])
 
 
 def wider(halo: int, speeds: Speeds) -> int:

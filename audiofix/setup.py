@@ -150,7 +150,7 @@ class Setup:
         self, separator: Posterior, mixture: Tensor, sources: int, speeds: Speeds, part: Chunk | None
     ) -> Tensor:
         def separate(view: Tensor, there: Chunk) -> Tensor:
-            blank = view.new_zeros(len(view), sources, view.shape[1])
+            blank = view.new_zeros(()).expand(len(view), sources, view.shape[1])  # takes no memory
             return self._wide.jointly(separator, view, there)(blank, math.inf)
 
         return mean_over_views(separate, mixture, speeds, separator.grid, part)
