@@ -88,7 +88,7 @@ QUALITIES = {
     "fast": Quality(True, None, "consistent", views=TWO),
     "balanced": Quality(True, "prior", "consistent", 16, 0.1, 0.015, views=FOUR, blend=0.85),
     "best": Quality(
-        True, "prior", "consistent", 32, 0.1, 0.015, draws=3, views=(*FOUR, Fraction(1)), blend=0.6
+        True, "prior", "consistent", 32, 0.1, 0.015, draws=3, views=(*FOUR, Fraction(1)), blend=0.8
     ),
     "pnf": Quality(False, "prior", "langevin", family="wavenet"),
 }
