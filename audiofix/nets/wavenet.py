@@ -19,7 +19,6 @@ from audiofix.nets.layers import (
     GatedStack,
     SigmaEmbedding,
     adaptive_fir,
-    adaptive_fir_in_blocks,
     centred_windows,
     trailing_windows,
 )
@@ -157,8 +156,7 @@ class TieredWaveNet(nn.Module):
         slow_taps, middle_taps = self.slow_filter(slow), self.middle_filter(middle)
         given_taps = self.given_filter(middle).split(c.given_taps, dim=2) if waves else ()
         with torch.autocast(x.device.type, enabled=False):
-            predict = adaptive_fir if self.training else adaptive_fir_in_blocks
-            long_term = predict(scaled, slow_taps.to(x.dtype), c.slow_hop)
+            long_term = adaptive_fir(scaled, slow_taps.to(x.dtype), c.slow_hop)
             short_term = adaptive_fir(scaled, middle_taps.to(x.dtype), c.middle_hop)
             if waves:
                 half = c.given_taps // 2

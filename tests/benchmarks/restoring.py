@@ -42,8 +42,8 @@ from audiofix.operators.gap import classical_fills
 from audiofix.operators.lowpass import decimate
 from audiofix.repair import restore
 from audiofix.runtime.memory import keep_freed_memory
-from audiofix.training.data import Folder
 from audiofix.types import Audio
+from tests.benchmarks.heldout import held_out
 from tests.benchmarks.janssen import gaps
 from tests.benchmarks.restore import DOMAINS, read_clips
 
@@ -209,19 +209,6 @@ def snr_of_draws(case: Case, clip: Tensor, draw: Tensor, plain: Tensor, mean: Te
     found = {f"SNR {name}": float(snr(wave, clip)) for name, wave in waves.items()}
     more = {f"{name} less input": found[f"SNR {name}"] - found["SNR input"] for name in list(waves)[1:]}
     return {**found, **more, "low band": float(10 * torch.log10(off))}
-
-
-def held_out(folder: Path, count: int, seconds: float, seed: int = 99) -> Tensor:
-    """(clip, time) windows of a folder at RMS 0.1; none that is mostly silent, or clips at that level."""
-    source, generator = Folder([folder], RATE), np.random.default_rng(seed)
-    found: list[Tensor] = []
-    while len(found) < count:
-        clip = source.window(round(seconds * RATE), generator)
-        level = clip.square().mean().sqrt()
-        silent = float((clip.abs() < 1e-4).float().mean())
-        if silent < 0.15 and level > 1e-3 and float(clip.abs().max() / level) < 10:
-            found.append(clip * (0.1 / level))
-    return torch.stack(found)
 
 
 def main() -> None:

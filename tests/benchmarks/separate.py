@@ -3,9 +3,11 @@
     python -m tests.benchmarks.separate                     every fourth mixture, first 2.56 s, default settings
     python -m tests.benchmarks.separate --every 1 --seconds 5.12 --quality fast balanced
     python -m tests.benchmarks.separate --prior wavenet --calls --truth    over network calls, and from the truth
+    python -m tests.benchmarks.separate --held-out 16 --quality fast balanced best     to choose by
 
-The mixtures go to the sampler at the level of the clips; files, rates and levels are not timed.
-Writes benchmarks-out/NAME.{json,md}. The seconds want a quiet machine; the SI-SDR does not.
+With `--held-out` mixtures are made of the validation folders of the corpora (`make corpora`) instead: what is
+chosen is chosen on these. The mixtures go to the sampler at the level of the clips; files, rates and levels are
+not timed. Writes benchmarks-out/NAME.{json,md}. The seconds want a quiet machine; the SI-SDR does not.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from audiofix.runtime.memory import keep_freed_memory
 from audiofix.runtime.stores import Memory
 from audiofix.separation import SAMPLERS
 from audiofix.setup import Setup, prepare
+from tests.benchmarks.heldout import held_out
 
 HERE = Path(__file__).parent
 SOURCES = ("speech", "piano")
@@ -48,6 +51,12 @@ def read_mixtures(folder: Path, every: int, seconds: float) -> tuple[list[str], 
 
     clips = [torch.stack([read("speech", a), read("piano", b)]) for a, b in chosen]
     return [f"speech {a:02d} + piano {b:02d}" for a, b in chosen], torch.stack(clips)
+
+
+def held_out_mixtures(count: int, seconds: float) -> tuple[list[str], Tensor]:
+    """Names and clean sources, (mixture, source, time), of files that no model learnt from, at 0 dB."""
+    clips = [held_out(Path("corpora", kind, "valid"), count, seconds) for kind in ("speech", "piano")]
+    return [f"held out {index:02d}" for index in range(count)], torch.stack(clips, dim=1)
 
 
 def figures(estimate: Tensor, clean: Tensor) -> dict[str, float]:
@@ -146,6 +155,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"))
     parser.add_argument("--name", default="separate", help="of the files that are written")
     parser.add_argument("--every", type=int, default=4, help="1: all 32 mixtures; 4: every fourth")
+    parser.add_argument("--held-out", type=int, help="so many mixtures of corpora/*/valid instead")
     parser.add_argument("--seconds", type=float, default=2.56, help="of each mixture, from its start")
     parser.add_argument("--quality", nargs="+", default=[None], help="presets, as for audiofix separate")
     parser.add_argument("--prior", help="models, as for audiofix separate")
@@ -162,7 +172,10 @@ def main() -> None:
     parser.add_argument("--truth", action="store_true", help="also started from the truth at several sigma")
     options = parser.parse_args()
     keep_freed_memory()
-    names, clean = read_mixtures(options.eval, options.every, options.seconds)
+    if options.held_out:
+        names, clean = held_out_mixtures(options.held_out, options.seconds)
+    else:
+        names, clean = read_mixtures(options.eval, options.every, options.seconds)
     print(f"{len(names)} mixtures of {options.seconds:g} s, seed {options.seed}", flush=True)
     found = list(rows(options, clean))
     options.out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from audiofix.nets.layers import adaptive_fir, adaptive_fir_in_blocks, trailing_windows
+from audiofix.nets.layers import GatedLayer, adaptive_fir, trailing_windows
 from audiofix.nets.wavenet import TieredWaveNet, WaveNetConfig
 from audiofix.numerics.companding import mu_law_levels
 
@@ -72,17 +72,19 @@ def test_adaptive_fir_is_the_sum_written_out() -> None:
     assert torch.allclose(adaptive_fir(x, taps, 4)[0], torch.stack(expected), atol=1e-6)
 
 
-def test_fir_in_blocks_is_the_plain_one_with_its_gradients() -> None:
+def test_adaptive_fir_has_its_gradients_and_does_not_depend_on_how_much_there_is() -> None:
     generator = torch.Generator().manual_seed(4)
     x = torch.randn(2, 44, generator=generator, dtype=torch.float64, requires_grad=True)
     taps = torch.randn(2, 11, 7, generator=generator, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, 44, generator=generator, dtype=torch.float64)
-    plain, blocks = adaptive_fir(x, taps, 4), adaptive_fir_in_blocks(x, taps, 4, block=3)
-    assert torch.allclose(plain, blocks, atol=1e-12)
-    for one, other in zip(
-        *(torch.autograd.grad((weight * y).sum(), (x, taps)) for y in (plain, blocks)), strict=True
-    ):
-        assert torch.allclose(one, other, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda *both: adaptive_fir(*both, 4), (x, taps))
+    whole, part = adaptive_fir(x, taps, 4), adaptive_fir(x[:1, :20], taps[:1, :5], 4)
+    assert torch.equal(part, whole[:1, :20])
+
+
+def test_the_skip_of_a_last_layer_is_that_of_the_whole_layer() -> None:
+    generator = torch.Generator().manual_seed(5)
+    layer, x = GatedLayer(6, 2, None).double(), torch.randn(2, 9, 6, generator=generator, dtype=torch.float64)
+    assert torch.allclose(layer.skip(x, None), layer(x, None)[1], atol=1e-15)
 
 
 def test_trailing_windows_hold_the_strict_past() -> None:
