@@ -15,13 +15,14 @@ from audiofix.audio.resample import band_split, resample
 from audiofix.checks import check_input
 from audiofix.drawing import Place, draw_all
 from audiofix.errors import SettingError
+from audiofix.loading import prepare
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule
 from audiofix.operators.mixture import Mixture
 from audiofix.progress import Progress
 from audiofix.reporting import describe, energy_ratio_db, judge, settings_of
 from audiofix.runtime.stores import Memory
-from audiofix.setup import Setup, prepare
+from audiofix.setup import Setup
 from audiofix.types import Audio
 
 

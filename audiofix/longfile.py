@@ -16,11 +16,12 @@ from audiofix.audio.streaming import BLOCK, blocks, outline, resampled
 from audiofix.checks import check_input
 from audiofix.drawing import Place, draw_all
 from audiofix.errors import SettingError
+from audiofix.loading import prepare
 from audiofix.progress import Progress
 from audiofix.reporting import describe, judge, settings_of
 from audiofix.runtime.ranks import UNIT, Ranks, pieces
 from audiofix.runtime.stores import Store, in_memory, on_disk
-from audiofix.setup import SHORTER, Setup, prepare
+from audiofix.setup import SHORTER, Setup
 from audiofix.types import Audio
 
 JUDGED = 60  # s from the middle of a stem that are held against what its prior knows

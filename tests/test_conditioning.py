@@ -16,9 +16,10 @@ from torch import Tensor
 import audiofix
 from audiofix import api
 from audiofix.hub.registry import export_model, load_prior
+from audiofix.loading import prepare
 from audiofix.operators.speeds import at_speed
 from audiofix.separation import TWO
-from audiofix.setup import Setup, prepare
+from audiofix.setup import Setup
 from audiofix.types import Audio
 from tests.conftest import tiny_card
 from tests.hub.tiny import tiny_mixer

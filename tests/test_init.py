@@ -18,10 +18,11 @@ from audiofix.audio.resample import resample
 from audiofix.errors import InputError, SettingError
 from audiofix.hub import registry
 from audiofix.hub.registry import export_model
+from audiofix.loading import prepare
 from audiofix.marching import Walk
 from audiofix.runtime.stores import Store
 from audiofix.separation import QUALITIES
-from audiofix.setup import SOURCE_RMS, Setup, prepare
+from audiofix.setup import SOURCE_RMS, Setup
 from audiofix.types import Audio
 from tests.conftest import tiny_card
 from tests.hub.tiny import tiny_net
@@ -100,7 +101,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(home.name)
         return real(home, *arguments, **settings)
 
-    monkeypatch.setattr("audiofix.setup.load_prior", load)
+    monkeypatch.setattr("audiofix.loading.load_prior", load)
     return names
 
 

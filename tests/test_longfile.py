@@ -19,11 +19,12 @@ from audiofix.audio.files import read_audio
 from audiofix.audio.resample import resample
 from audiofix.audio.streaming import blocks, outline, resampled
 from audiofix.errors import InputError, SettingError
+from audiofix.loading import prepare
 from audiofix.longfile import HELD, LOADED, fitted, separate_file
 from audiofix.runtime import ranks
 from audiofix.runtime.ranks import Ranks
 from audiofix.runtime.stores import in_memory
-from audiofix.setup import SHORTER, prepare
+from audiofix.setup import SHORTER
 
 SMALL = "audiofix.longfile.fitted"
 

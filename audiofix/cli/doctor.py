@@ -67,9 +67,9 @@ def _measured() -> Iterator[dict[str, object]]:
     import torch
 
     from audiofix.errors import AudiofixError
+    from audiofix.loading import prepare
     from audiofix.runtime.devices import available_devices, has_native_bf16
     from audiofix.runtime.memory import keep_freed_memory
-    from audiofix.setup import prepare
 
     keep_freed_memory()
     for device in available_devices():

@@ -129,7 +129,7 @@ def shares(mixtures: Sequence[Path], job: Job) -> int:
     """How many processes can have a part of the longest of the files: one for what cannot be looked at."""
     from audiofix.audio.streaming import outline
     from audiofix.drawing import Place, ground_of
-    from audiofix.setup import prepare
+    from audiofix.loading import prepare
 
     seconds = 0.0
     for path in mixtures:

@@ -25,9 +25,9 @@ def step(seconds: int) -> None:
     """Do it and print this process's peak."""
     import torch
 
+    from audiofix.loading import prepare
     from audiofix.numerics.schedule import Schedule
     from audiofix.separation import draw_sources
-    from audiofix.setup import prepare
 
     setup = prepare(("speech", "piano"), "wavenet", None, None, None, "cpu", "consistent")
     if seconds:

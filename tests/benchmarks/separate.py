@@ -24,12 +24,13 @@ import torch
 from torch import Tensor
 
 from audiofix.drawing import draw_all
+from audiofix.loading import prepare
 from audiofix.numerics.metrics import si_sdr
 from audiofix.numerics.schedule import Schedule, geometric_sigmas
 from audiofix.runtime.memory import keep_freed_memory
 from audiofix.runtime.stores import Memory
 from audiofix.separation import SAMPLERS
-from audiofix.setup import Setup, prepare
+from audiofix.setup import Setup
 from tests.benchmarks.heldout import held_out
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from audiofix.setup import prepare
+from audiofix.loading import prepare
 
 
 def seconds(call: object) -> float:
